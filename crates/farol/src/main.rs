@@ -1,0 +1,2 @@
+//! farol
+fn main(){}
