@@ -1,0 +1,85 @@
+//! Arguments of the commands that look at what is there.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// Arguments of `farol sql`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    farol sql                                              a prompt\n  \
+    farol sql \"SELECT service, count(*) FROM traces GROUP BY 1\"\n  \
+    farol sql -f report.sql --format csv -o report.csv\n  \
+    farol sql \"SELECT * FROM traces\" --format parquet -o traces.parquet\n\n\
+    The tables are traces, feedback, costs, evaluations, dead_letters; the view dead_letters_open\n\
+    leaves out what a replay has stored. An ordinary query reads what is committed when it starts.")]
+pub struct SqlArgs {
+    /// One query; without it and without -f, a prompt
+    pub query: Option<String>,
+    /// Read queries from a file, separated by semicolons; `-` is standard input
+    #[arg(long, short, value_name = "FILE", conflicts_with = "query")]
+    pub file: Option<PathBuf>,
+    /// How to print the rows [default: table; json with --json]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<SqlFormat>,
+    /// Write the rows to a file
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// How rows are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SqlFormat {
+    /// Columns lined up, for people
+    Table,
+    /// Comma-separated, with a header
+    Csv,
+    /// One JSON array
+    Json,
+    /// One JSON object a line
+    Ndjson,
+    /// A Parquet file (needs -o)
+    Parquet,
+}
+
+/// Arguments of `farol check`.
+#[derive(Debug, Args)]
+#[command(after_help = "Without PATH the configuration that other commands would read is checked.")]
+pub struct CheckArgs {
+    /// Configuration files to check
+    pub paths: Vec<PathBuf>,
+}
+
+/// Arguments of `farol tail`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    farol tail llm.traces                       what arrives from now on\n  \
+    farol tail llm.traces --from earliest -n 5  the first five\n\n\
+    With --json each record is an object with topic, partition, offset, timestamp, key, headers and value.")]
+pub struct TailArgs {
+    /// The topic
+    pub topic: String,
+    /// Where to begin in each partition
+    #[arg(long, value_enum, default_value_t = TailFrom::Latest)]
+    pub from: TailFrom,
+    /// End after so many records
+    #[arg(long, short = 'n', value_name = "N")]
+    pub limit: Option<u64>,
+}
+
+/// Where to begin reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TailFrom {
+    /// With the oldest record
+    Earliest,
+    /// With what arrives from now on
+    Latest,
+}
+
+/// Arguments of `farol completions`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  source <(farol completions bash)")]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}

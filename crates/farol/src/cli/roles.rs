@@ -1,0 +1,83 @@
+//! Arguments of the commands that keep running.
+
+use std::net::SocketAddr;
+
+use clap::{Args, ValueEnum};
+
+/// A part of Farol that can run in a process of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Role {
+    /// Kafka to lake
+    Ingest,
+    /// Compaction, checkpoints and vacuum
+    Maintenance,
+    /// Health, readiness and metrics over HTTP
+    Server,
+}
+
+impl Role {
+    /// Every role there is.
+    pub const ALL: [Self; 3] = [Self::Ingest, Self::Maintenance, Self::Server];
+
+    /// The name on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Maintenance => "maintenance",
+            Self::Server => "server",
+        }
+    }
+}
+
+/// Arguments of `farol up`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    farol up --demo                     a broker, tables and simulated traffic, to look around\n  \
+    farol up --dir /var/lib/farol       the same without traffic, data elsewhere\n  \
+    farol up --set server.http=null     without the HTTP server")]
+pub struct UpArgs {
+    /// Add simulated traffic: two hours of history first, then live
+    #[arg(long)]
+    pub demo: bool,
+}
+
+/// Arguments of `farol run`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    farol run --roles ingest                 one of several instances that share the partitions\n  \
+    farol run --roles ingest --drain         read what is there, commit it, end\n\n\
+    --drain exits 3 where a partition is stopped by an error that a person has to look at.")]
+pub struct RunArgs {
+    /// Which roles to play
+    #[arg(long, value_delimiter = ',', value_name = "ROLE,…", default_values_t = Role::ALL, hide_possible_values = true,
+          help = "Which roles to play, of ingest, maintenance, server", value_parser = parse_role)]
+    pub roles: Vec<Role>,
+    /// Read every topic to its last stable offset as it stands now, commit, end
+    #[arg(long)]
+    pub drain: bool,
+}
+
+fn parse_role(name: &str) -> Result<Role, String> {
+    Role::ALL.into_iter().find(|role| role.as_str() == name).ok_or_else(|| match name {
+        "jobs" | "triggers" | "publisher" => {
+            "this version has no such role yet; it has ingest, maintenance, server".to_owned()
+        }
+        _ => "the roles are ingest, maintenance, server".to_owned(),
+    })
+}
+
+impl std::fmt::Display for Role {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Arguments of `farol broker`.
+#[derive(Debug, Args)]
+#[command(after_help = "Any Kafka client can use the broker: it prints its address, and writes it to \
+    DIR/broker/address.\nIt listens on loopback unless told otherwise, and asks nobody who they are.")]
+pub struct BrokerArgs {
+    /// Listen at this address [default: kafka.embedded of the configuration]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub addr: Option<SocketAddr>,
+}

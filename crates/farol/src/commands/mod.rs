@@ -1,0 +1,15 @@
+//! The commands. Each takes the [`crate::context::Context`] and its arguments and says how it ended.
+
+pub mod broker;
+pub mod check;
+pub mod completions;
+pub mod dlq;
+pub mod lake;
+mod offsets;
+mod roles;
+pub mod run;
+pub mod sql;
+pub mod status;
+pub mod tail;
+pub mod topics;
+pub mod up;

@@ -1,0 +1,125 @@
+//! `farol sql`: one query, the queries of a file, or a prompt. Rows are printed as they come.
+
+mod cells;
+mod prompt;
+mod sink;
+mod split;
+mod table;
+
+use std::io::{IsTerminal, Read, Write};
+use std::path::Path;
+
+use anyhow::Context as _;
+use farol_lake::sql::Session;
+use futures::StreamExt;
+
+use crate::cli::{SqlArgs, SqlFormat};
+use crate::context::Context;
+use crate::exit::{Exit, usage};
+use crate::output;
+
+use sink::Sink;
+
+/// Runs `farol sql`.
+pub async fn run(context: &Context, arguments: &SqlArgs) -> anyhow::Result<Exit> {
+    let default = if context.json { SqlFormat::Ndjson } else { SqlFormat::Table };
+    let format = arguments.format.unwrap_or(default);
+    if format == SqlFormat::Parquet && arguments.output.is_none() {
+        return Err(usage("--format parquet needs -o FILE"));
+    }
+    let queries = match queries(arguments)? {
+        Some(text) => split::statements(&text),
+        None => {
+            let session = open(context).await?;
+            return prompt::run(session, format).await;
+        }
+    };
+    if queries.is_empty() {
+        return Err(usage("there is no query"));
+    }
+    if queries.len() > 1 && matches!(format, SqlFormat::Json | SqlFormat::Parquet) {
+        return Err(usage("several queries cannot be written as one JSON array or one Parquet file"));
+    }
+    let session = open(context).await?;
+    match &arguments.output {
+        Some(file) => to_file(&session, &queries, format, file).await?,
+        None => {
+            for query in &queries {
+                let out: Box<dyn Write + Send> = Box::new(std::io::stdout());
+                print(&session, query, Sink::new(format, out)).await?;
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+async fn open(context: &Context) -> anyhow::Result<Session> {
+    let lake = context.lake().await?;
+    Session::open(&lake).await.context("cannot open the tables")
+}
+
+/// The text to run; `None` where a person sits at a prompt.
+fn queries(arguments: &SqlArgs) -> anyhow::Result<Option<String>> {
+    let from_input = || {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
+        Ok(Some(text))
+    };
+    match (&arguments.query, &arguments.file) {
+        (Some(query), _) => Ok(Some(query.clone())),
+        (None, Some(file)) if file == Path::new("-") => from_input(),
+        (None, Some(file)) => {
+            let text = std::fs::read_to_string(file)
+                .with_context(|| format!("cannot read {}", file.display()))?;
+            Ok(Some(text))
+        }
+        (None, None) if std::io::stdin().is_terminal() => Ok(None),
+        (None, None) => from_input(),
+    }
+}
+
+/// Runs one query and prints its rows; how many there were.
+async fn print(session: &Session, query: &str, mut sink: Sink) -> anyhow::Result<u64> {
+    let (schema, mut batches) = session.query(query).await?;
+    sink.begin(&schema)?;
+    let mut rows = 0;
+    while let Some(batch) = batches.next().await {
+        let batch = batch.context("the query failed")?;
+        rows += batch.num_rows() as u64;
+        sink.write(&batch)?;
+    }
+    sink.finish()?;
+    Ok(rows)
+}
+
+/// Writes to a file that takes its name only when everything is in it.
+async fn to_file(
+    session: &Session,
+    queries: &[String],
+    format: SqlFormat,
+    file: &Path,
+) -> anyhow::Result<()> {
+    let directory = match file.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let unwritable = || format!("cannot write {}", file.display());
+    let partial = tempfile::Builder::new()
+        .prefix(".farol-sql-")
+        .tempfile_in(directory)
+        .with_context(unwritable)?;
+    let mut rows = 0;
+    for query in queries {
+        let out = partial.as_file().try_clone().with_context(unwritable)?;
+        rows += print(session, query, Sink::new(format, Box::new(out))).await?;
+    }
+    partial.persist(file).with_context(unwritable)?;
+    tracing::info!("{rows} rows written to {}", file.display());
+    Ok(())
+}
+
+/// Prints a line of the prompt's own.
+fn say(text: &str) -> anyhow::Result<()> {
+    output::line(text)?;
+    Ok(())
+}

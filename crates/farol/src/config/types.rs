@@ -1,0 +1,500 @@
+//! The configuration's types. A default here is the default everywhere.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use farol_events::Kind;
+
+use super::error::ConfigError;
+use super::units::{ByteSize, Span};
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where the tables are.
+    pub lake: Lake,
+    /// Jobs, detectors and triggers of the user's own.
+    pub pipelines: Pipelines,
+    /// How to reach Kafka.
+    pub kafka: Kafka,
+    /// The topics to read.
+    pub topics: Vec<Topic>,
+    /// The topics to write.
+    pub outputs: Outputs,
+    /// Bounds of ingest.
+    pub ingest: Ingest,
+    /// Bounds of the measures.
+    pub jobs: Jobs,
+    /// Bounds of the triggers.
+    pub triggers: Triggers,
+    /// Addresses to serve at.
+    pub server: Server,
+    /// How long rows are kept.
+    pub retention: Retention,
+    /// How tables are kept in shape.
+    pub maintenance: Maintenance,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            lake: Lake::default(),
+            pipelines: Pipelines::default(),
+            kafka: Kafka::default(),
+            topics: vec![
+                Topic::new("llm.traces", TopicKind::Trace, 4),
+                Topic::new("llm.feedback", TopicKind::Feedback, 4),
+                Topic::new("llm.costs", TopicKind::Cost, 1),
+                Topic::new("llm.evaluations", TopicKind::Evaluation, 1),
+            ],
+            outputs: Outputs::default(),
+            ingest: Ingest::default(),
+            jobs: Jobs::default(),
+            triggers: Triggers::default(),
+            server: Server::default(),
+            retention: Retention::default(),
+            maintenance: Maintenance::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Checks what types alone cannot.
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        let refuse = |message: String| Err(ConfigError::new(message, None));
+        let mut names = std::collections::BTreeSet::new();
+        for topic in &self.topics {
+            if topic.name.is_empty() {
+                return refuse("topics: a topic's name is empty".to_owned());
+            }
+            if !names.insert(&topic.name) {
+                return refuse(format!("topics: `{}` is listed twice", topic.name));
+            }
+            if topic.partitions < 1 {
+                return refuse(format!("topics: `{}` needs at least one partition", topic.name));
+            }
+        }
+        let ingest = &self.ingest;
+        for (key, size) in [
+            ("ingest.max_batch_bytes", ingest.max_batch_bytes),
+            ("ingest.memory", ingest.memory),
+            ("ingest.max_record_bytes", ingest.max_record_bytes),
+            ("ingest.dedup.memory", ingest.dedup.memory),
+            ("maintenance.target_file_bytes", self.maintenance.target_file_bytes),
+        ] {
+            if size.0 == 0 {
+                return refuse(format!("{key} must be more than nothing"));
+            }
+        }
+        for (key, span) in [
+            ("ingest.flush_interval", ingest.flush_interval),
+            ("ingest.idle_timeout", ingest.idle_timeout),
+            ("maintenance.interval", self.maintenance.interval),
+        ] {
+            if span.0.is_zero() {
+                return refuse(format!("{key} must be more than nothing"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where the tables are.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Lake {
+    /// A path or an object store's URL; `None` is `lake` below `--dir`.
+    pub uri: Option<String>,
+    /// The object store's own options, as `object_store` names them.
+    pub storage_options: BTreeMap<String, String>,
+}
+
+/// Jobs, detectors and triggers.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pipelines {
+    /// Where the user's own are.
+    pub dir: PathBuf,
+    /// Whether those that Farol ships are used.
+    pub builtin: bool,
+}
+
+impl Default for Pipelines {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("./pipelines"), builtin: true }
+    }
+}
+
+/// How to reach Kafka.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Kafka {
+    /// Bootstrap servers; `None` is the embedded broker.
+    pub brokers: Option<String>,
+    /// The embedded broker's address.
+    pub embedded: SocketAddr,
+    /// The consumer group.
+    pub group: String,
+    /// Any property of librdkafka.
+    pub properties: BTreeMap<String, String>,
+}
+
+// Properties hold passwords: only their names may be printed.
+impl std::fmt::Debug for Kafka {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kafka")
+            .field("brokers", &self.brokers)
+            .field("embedded", &self.embedded)
+            .field("group", &self.group)
+            .field("properties", &self.properties.keys())
+            .finish()
+    }
+}
+
+impl Default for Kafka {
+    fn default() -> Self {
+        Self {
+            brokers: None,
+            embedded: loopback(9092),
+            group: "farol".to_owned(),
+            properties: BTreeMap::new(),
+        }
+    }
+}
+
+/// An input topic.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Topic {
+    /// Its name on Kafka.
+    pub name: String,
+    /// What its records say.
+    pub kind: TopicKind,
+    /// How its records are written.
+    #[serde(default)]
+    pub format: Format,
+    /// Partitions to create it with.
+    #[serde(default = "one_partition")]
+    pub partitions: i32,
+    /// How long Kafka keeps its records when it is created here; `None` is the broker's default.
+    #[serde(default)]
+    pub retention: Option<Span>,
+}
+
+fn one_partition() -> i32 {
+    1
+}
+
+impl Topic {
+    fn new(name: &str, kind: TopicKind, partitions: i32) -> Self {
+        Self { name: name.to_owned(), kind, format: Format::Json, partitions, retention: None }
+    }
+
+    /// The kind of event, where this version reads the topic.
+    pub fn readable(&self) -> Option<Kind> {
+        self.kind.event_kind().filter(|_| self.format == Format::Json)
+    }
+}
+
+/// What a topic's records say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TopicKind {
+    /// Operations of applications.
+    Trace,
+    /// What people say about answers.
+    Feedback,
+    /// Spend.
+    Cost,
+    /// Scores.
+    Evaluation,
+    /// OpenTelemetry spans.
+    OtlpSpans,
+    /// OpenTelemetry log records.
+    OtlpLogs,
+}
+
+impl TopicKind {
+    /// The name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Feedback => "feedback",
+            Self::Cost => "cost",
+            Self::Evaluation => "evaluation",
+            Self::OtlpSpans => "otlp_spans",
+            Self::OtlpLogs => "otlp_logs",
+        }
+    }
+
+    /// The kind of event, where a record is one event.
+    pub fn event_kind(self) -> Option<Kind> {
+        match self {
+            Self::Trace => Some(Kind::Trace),
+            Self::Feedback => Some(Kind::Feedback),
+            Self::Cost => Some(Kind::Cost),
+            Self::Evaluation => Some(Kind::Evaluation),
+            Self::OtlpSpans | Self::OtlpLogs => None,
+        }
+    }
+}
+
+/// How a topic's records are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// One flat JSON object a record.
+    #[default]
+    Json,
+    /// Avro, with a schema registry's prefix.
+    Avro,
+    /// Protocol Buffers.
+    Protobuf,
+    /// An OpenTelemetry export request, marshalled.
+    OtlpProto,
+    /// An OpenTelemetry export request in JSON.
+    OtlpJson,
+}
+
+impl Format {
+    /// The name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Avro => "avro",
+            Self::Protobuf => "protobuf",
+            Self::OtlpProto => "otlp_proto",
+            Self::OtlpJson => "otlp_json",
+        }
+    }
+}
+
+/// The topics to write.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Outputs {
+    /// Alerts.
+    pub alerts: String,
+    /// Fine-tuning requests.
+    pub fine_tuning: String,
+    /// Prompt updates.
+    pub prompt_update: String,
+    /// Budget actions.
+    pub budget: String,
+    /// Rollout decisions.
+    pub rollout: String,
+    /// Routing decisions.
+    pub routing: String,
+    /// Measures.
+    pub metrics: String,
+}
+
+impl Default for Outputs {
+    fn default() -> Self {
+        Self {
+            alerts: "llm.alerts".to_owned(),
+            fine_tuning: "llm.actions.fine-tuning".to_owned(),
+            prompt_update: "llm.actions.prompt-update".to_owned(),
+            budget: "llm.actions.budget".to_owned(),
+            rollout: "llm.actions.rollout".to_owned(),
+            routing: "llm.actions.routing".to_owned(),
+            metrics: "llm.metrics".to_owned(),
+        }
+    }
+}
+
+impl Outputs {
+    /// Every output topic.
+    pub fn topics(&self) -> [&str; 7] {
+        [
+            &self.alerts,
+            &self.fine_tuning,
+            &self.prompt_update,
+            &self.budget,
+            &self.rollout,
+            &self.routing,
+            &self.metrics,
+        ]
+    }
+}
+
+/// Bounds of ingest.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ingest {
+    /// How long rows may wait before they are committed.
+    pub flush_interval: Span,
+    /// Bytes of rows committed at once at the most.
+    pub max_batch_bytes: ByteSize,
+    /// Bytes held in memory, from Kafka's client to the commit.
+    pub memory: ByteSize,
+    /// How far a watermark trails the newest event.
+    pub watermark_bound: Span,
+    /// How long a partition is silent before its watermark moves with the clock.
+    pub idle_timeout: Span,
+    /// A larger record is a dead letter.
+    pub max_record_bytes: ByteSize,
+    /// How retries are told.
+    pub dedup: Dedup,
+    /// Which event times are believed.
+    pub event_time_range: EventTimeRange,
+}
+
+impl Default for Ingest {
+    fn default() -> Self {
+        Self {
+            flush_interval: seconds(2),
+            max_batch_bytes: ByteSize(64 << 20),
+            memory: ByteSize(512 << 20),
+            watermark_bound: seconds(10),
+            idle_timeout: seconds(10),
+            max_record_bytes: ByteSize(16 << 20),
+            dedup: Dedup::default(),
+            event_time_range: EventTimeRange::default(),
+        }
+    }
+}
+
+/// How retries are told.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dedup {
+    /// How long an entry is remembered.
+    pub horizon: Span,
+    /// Bytes of memory for what is remembered.
+    pub memory: ByteSize,
+}
+
+impl Default for Dedup {
+    fn default() -> Self {
+        Self { horizon: seconds(600), memory: ByteSize(256 << 20) }
+    }
+}
+
+/// Which event times are believed, around now.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EventTimeRange {
+    /// How long ago.
+    pub past: Span,
+    /// How far ahead.
+    pub future: Span,
+}
+
+impl Default for EventTimeRange {
+    fn default() -> Self {
+        Self { past: seconds(3_650 * 86_400), future: seconds(86_400) }
+    }
+}
+
+/// Bounds of the measures.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Jobs {
+    /// How often jobs look for new rows.
+    pub interval: Span,
+    /// The time zone of days.
+    pub time_zone: String,
+    /// Segments of one job at the most.
+    pub max_series: u64,
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        Self { interval: seconds(2), time_zone: "UTC".to_owned(), max_series: 100_000 }
+    }
+}
+
+/// Bounds of the triggers.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Triggers {
+    /// Older windows are history.
+    pub max_age: Span,
+}
+
+impl Default for Triggers {
+    fn default() -> Self {
+        Self { max_age: seconds(3_600) }
+    }
+}
+
+/// Addresses to serve at; `None` is not served.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// Health, metrics and the API.
+    pub http: Option<SocketAddr>,
+    /// PostgreSQL's protocol.
+    pub postgres: Option<SocketAddr>,
+    /// Arrow Flight SQL.
+    pub flight: Option<SocketAddr>,
+    /// A file of tokens that are let in.
+    pub tokens_file: Option<PathBuf>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            http: Some(loopback(8480)),
+            postgres: Some(loopback(5480)),
+            flight: Some(loopback(5481)),
+            tokens_file: None,
+        }
+    }
+}
+
+/// How long rows are kept; `None` is for ever.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retention {
+    /// Traces.
+    pub traces: Option<Span>,
+    /// Feedback.
+    pub feedback: Option<Span>,
+    /// Dead letters.
+    pub dead_letters: Option<Span>,
+    /// Input, output and retrieved texts.
+    pub text: Option<Span>,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { traces: None, feedback: None, dead_letters: Some(seconds(30 * 86_400)), text: None }
+    }
+}
+
+/// How tables are kept in shape.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Maintenance {
+    /// How often tables are looked at.
+    pub interval: Span,
+    /// The size compaction aims at.
+    pub target_file_bytes: ByteSize,
+    /// The age from which files no version needs are deleted.
+    pub vacuum_after: Span,
+}
+
+impl Default for Maintenance {
+    fn default() -> Self {
+        Self {
+            interval: seconds(300),
+            target_file_bytes: ByteSize(256 << 20),
+            vacuum_after: seconds(86_400),
+        }
+    }
+}
+
+fn seconds(seconds: u64) -> Span {
+    Span(Duration::from_secs(seconds))
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}

@@ -1,0 +1,144 @@
+//! What every command works with: the configuration, and the way to the lake and to Kafka.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use farol_ingest::{IngestOptions, InputTopic};
+use farol_kafka::{EmbeddedBroker, KafkaConfig};
+use farol_lake::Lake;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::progress::Progress;
+use crate::signals;
+
+/// How long a command waits for a broker before it says that there is none.
+pub const KAFKA_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What every command works with.
+#[derive(Debug)]
+pub struct Context {
+    /// The configuration, all layers applied.
+    pub config: Config,
+    /// Where lake and embedded broker live (`--dir`).
+    pub dir: PathBuf,
+    /// Machine-readable output (`--json`).
+    pub json: bool,
+    /// Only errors on standard error (`--quiet`).
+    pub quiet: bool,
+    /// Keys that are set and that nothing acts on yet.
+    pub not_in_effect: Vec<String>,
+}
+
+/// The way to Kafka, and the embedded broker where this process had to start it. Drop it last.
+pub struct Kafka {
+    /// Brokers, group and properties.
+    pub config: KafkaConfig,
+    /// The embedded broker, if it runs in this process.
+    pub embedded: Option<EmbeddedBroker>,
+}
+
+impl Kafka {
+    /// Ends the embedded broker, if it runs in this process.
+    pub fn shutdown(self) {
+        if let Some(broker) = self.embedded {
+            broker.shutdown();
+        }
+    }
+}
+
+impl Context {
+    /// The lake's place: as configured, else below [`Context::dir`].
+    pub fn lake_uri(&self) -> String {
+        self.config
+            .lake
+            .uri
+            .clone()
+            .unwrap_or_else(|| self.dir.join("lake").to_string_lossy().into_owned())
+    }
+
+    /// Opens the lake; a directory is made where there is none.
+    pub async fn lake(&self) -> anyhow::Result<Lake> {
+        let options = self.config.lake.storage_options.clone().into_iter().collect();
+        let uri = self.lake_uri();
+        Lake::open(&uri, options).await.with_context(|| format!("cannot open the lake at {uri}"))
+    }
+
+    /// The configured brokers; else the embedded broker, which is started in this process unless
+    /// another has it running.
+    pub fn kafka(&self) -> anyhow::Result<Kafka> {
+        if let Some(brokers) = &self.config.kafka.brokers {
+            return Ok(Kafka { config: self.kafka_config(brokers), embedded: None });
+        }
+        let (brokers, embedded) = EmbeddedBroker::connect_or_start(&self.dir, self.config.kafka.embedded)
+            .with_context(|| format!("cannot start the embedded broker in {}", self.dir.display()))?;
+        Ok(Kafka { config: self.kafka_config(&brokers), embedded })
+    }
+
+    /// The configured brokers or the running embedded one; `None` where there is neither. Starts nothing.
+    pub fn kafka_if_running(&self) -> Option<KafkaConfig> {
+        match &self.config.kafka.brokers {
+            Some(brokers) => Some(self.kafka_config(brokers)),
+            None => EmbeddedBroker::find(&self.dir).map(|brokers| self.kafka_config(&brokers)),
+        }
+    }
+
+    /// How to reach these brokers with the configured group and properties.
+    pub fn kafka_config(&self, brokers: &str) -> KafkaConfig {
+        KafkaConfig {
+            brokers: brokers.to_owned(),
+            group: self.config.kafka.group.clone(),
+            properties: self.config.kafka.properties.clone(),
+        }
+    }
+
+    /// The topics that this version reads.
+    pub fn input_topics(&self) -> Vec<InputTopic> {
+        let readable = |topic: &crate::config::Topic| {
+            Some(InputTopic { name: topic.name.clone(), kind: topic.readable()? })
+        };
+        self.config.topics.iter().filter_map(readable).collect()
+    }
+
+    /// The bounds of ingest.
+    pub fn ingest_options(&self) -> IngestOptions {
+        let ingest = &self.config.ingest;
+        IngestOptions {
+            flush_interval: ingest.flush_interval.0,
+            max_batch_bytes: ingest.max_batch_bytes.bytes(),
+            memory_bytes: ingest.memory.bytes(),
+            watermark_bound: ingest.watermark_bound.0,
+            idle_timeout: ingest.idle_timeout.0,
+            max_record_bytes: ingest.max_record_bytes.bytes(),
+            dedup_horizon: ingest.dedup.horizon.0,
+            dedup_memory_bytes: ingest.dedup.memory.bytes(),
+            event_time_past: ingest.event_time_range.past.0,
+            event_time_future: ingest.event_time_range.future.0,
+        }
+    }
+
+    /// A token that the first SIGTERM or Ctrl-C cancels; the second ends the process at once. A
+    /// command that does not ask for it is ended by the first.
+    pub fn shutdown(&self) -> anyhow::Result<CancellationToken> {
+        signals::shutdown_token().context("cannot listen for signals")
+    }
+
+    /// Shows how far long work is: a bar at a terminal, now and then a line elsewhere, nothing under
+    /// `--quiet`. `total` is 0 where it is not known.
+    pub fn progress(&self, what: &str, total: u64, unit: &'static str) -> Progress {
+        Progress::start(what, total, unit, self.quiet)
+    }
+
+    /// Says on standard error what is configured and has no effect.
+    pub fn say_not_in_effect(&self) {
+        if !self.not_in_effect.is_empty() {
+            tracing::warn!("configured, but not in effect in this version: {}", self.not_in_effect.join(", "));
+        }
+    }
+
+    /// Where lake and embedded broker live.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+}

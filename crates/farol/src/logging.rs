@@ -1,0 +1,29 @@
+//! Diagnostics on standard error.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+
+/// Libraries that say much that operators cannot act on.
+const CHATTY: &str = "librdkafka=error,rdkafka=error,tansu_broker=error,tansu_storage=error,tansu_service=error,\
+    tansu_sans_io=error,tansu=error,libsql=error,deltalake=error,deltalake_core=error,delta_kernel=error,\
+    buoyant_kernel=error,datafusion=warn,object_store=warn,sqlparser=warn,hyper=warn,rustyline=warn";
+
+/// Begins to print diagnostics. `RUST_LOG`, where set, decides alone.
+pub fn start(quiet: bool, verbose: u8) {
+    let directives = match (quiet, verbose) {
+        (true, _) => "error".to_owned(),
+        (false, 0) => format!("info,{CHATTY}"),
+        (false, 1) => format!(
+            "info,{CHATTY},farol=debug,farol_events=debug,farol_kafka=debug,farol_lake=debug,farol_ingest=debug,farol_server=debug"
+        ),
+        (false, _) => "debug".to_owned(),
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(directives));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(verbose > 0)
+        .init();
+}
