@@ -6,11 +6,16 @@
 //! one Arrow batch ([`Decoded`]). The table in [`field`] is the only place that lists fields:
 //! schemas, decoder and published schema files follow it.
 
+pub mod decimal;
 pub mod field;
+mod fingerprint;
 mod kind;
-pub mod money;
+mod reject;
 mod schema;
+pub mod time_text;
 
 pub use field::FieldType;
+pub use fingerprint::{event_fingerprint, fingerprint, span_fingerprint};
 pub use kind::{Kind, UnknownKind};
+pub use reject::{ReasonCode, Reject};
 pub use schema::{data_type, dead_letter_schema, event_schema, table_schema};

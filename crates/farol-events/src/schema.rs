@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use arrow_schema::{DataType, Field as ArrowField, Fields, Schema, SchemaRef, TimeUnit};
 
 use crate::field::{FieldType, fields};
-use crate::{Kind, money};
+use crate::{Kind, decimal};
 
 /// The schema of decoded events: the kind's own fields, in the field table's order.
 pub fn event_schema(kind: Kind) -> SchemaRef {
@@ -90,7 +90,7 @@ fn time_type() -> DataType {
 }
 
 fn money_type() -> DataType {
-    DataType::Decimal128(money::PRECISION, money::SCALE)
+    DataType::Decimal128(decimal::PRECISION, decimal::SCALE)
 }
 
 fn map_type(value: DataType) -> DataType {
