@@ -49,8 +49,7 @@ pub struct UpArgs {
     --drain exits 3 where a partition is stopped by an error that a person has to look at.")]
 pub struct RunArgs {
     /// Which roles to play
-    #[arg(long, value_delimiter = ',', value_name = "ROLE,…", default_values_t = Role::ALL, hide_possible_values = true,
-          help = "Which roles to play, of ingest, maintenance, server", value_parser = parse_role)]
+    #[arg(long, value_delimiter = ',', value_name = "ROLE,…", default_value = "ingest,maintenance,server", value_parser = parse_role)]
     pub roles: Vec<Role>,
     /// Read every topic to its last stable offset as it stands now, commit, end
     #[arg(long)]

@@ -23,10 +23,9 @@ impl ConfigError {
     /// A file that is not YAML.
     pub(crate) fn syntax(error: &serde_saphyr::Error) -> Self {
         let message = error.without_snippet().to_string();
-        let message = match message.rsplit_once(" at line ") {
-            Some((message, _)) => message.to_owned(),
-            None => message,
-        };
+        // The place is told apart, and the library's own options are none of the user's.
+        let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(before, _)| before);
+        let message = message.split_once(", set DuplicateKeyPolicy").map_or(message, |(before, _)| before);
         Self::new(message, error.location().map(origin_of))
     }
 
@@ -113,13 +112,23 @@ impl Diagnostic for ConfigError {
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let Some(Origin::File { offset, length, .. }) = &self.origin else {
+        let Some(Origin::File { offset, length, line, column }) = &self.origin else {
             return None;
         };
-        self.source.as_ref()?;
-        let label = LabeledSpan::new(Some("here".to_owned()), *offset, *length);
+        let text = self.source.as_ref()?.inner();
+        let offset = offset.unwrap_or_else(|| offset_of(text, *line, *column));
+        let label = LabeledSpan::new(Some("here".to_owned()), offset, *length);
         Some(Box::new(std::iter::once(label)))
     }
+}
+
+/// The byte offset of a line and a column, both counted from 1.
+fn offset_of(text: &str, line: u64, column: u64) -> usize {
+    let line = usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
+    let column = usize::try_from(column.saturating_sub(1)).unwrap_or(usize::MAX);
+    let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+    let rest = &text[start..];
+    start + rest.char_indices().nth(column).map_or(rest.len(), |(offset, _)| offset)
 }
 
 /// The known name that differs least from what was written, if the difference looks like a slip.
@@ -151,6 +160,13 @@ fn edit_distance(one: &str, other: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn places_become_offsets() {
+        assert_eq!(offset_of("ab\nçd\n", 2, 2), 5);
+        assert_eq!(offset_of("ab\n", 1, 1), 0);
+        assert_eq!(offset_of("ab\n", 9, 9), 3);
+    }
 
     #[test]
     fn slips_are_recognised_and_other_words_are_not() {

@@ -19,8 +19,8 @@ pub(crate) enum Origin {
         line: u64,
         /// Column, from 1.
         column: u64,
-        /// Byte offset of the value's first byte.
-        offset: usize,
+        /// Byte offset of the value's first byte, where the parser knows it.
+        offset: Option<usize>,
         /// The value's length in bytes.
         length: usize,
     },
@@ -122,7 +122,7 @@ impl Node {
     pub(crate) fn empty() -> Self {
         Self {
             value: Value::Map(Vec::new()),
-            origin: Origin::File { line: 1, column: 1, offset: 0, length: 0 },
+            origin: Origin::File { line: 1, column: 1, offset: None, length: 0 },
         }
     }
 
@@ -265,7 +265,7 @@ pub(crate) fn origin_of(location: Location) -> Origin {
     Origin::File {
         line: location.line(),
         column: location.column(),
-        offset: usize::try_from(span.byte_offset().unwrap_or(0)).unwrap_or(0),
+        offset: span.byte_offset().and_then(|offset| usize::try_from(offset).ok()),
         length: usize::try_from(span.byte_len().unwrap_or(0)).unwrap_or(0),
     }
 }

@@ -6,7 +6,7 @@ mod sink;
 mod split;
 mod table;
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Read};
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -45,8 +45,7 @@ pub async fn run(context: &Context, arguments: &SqlArgs) -> anyhow::Result<Exit>
         Some(file) => to_file(&session, &queries, format, file).await?,
         None => {
             for query in &queries {
-                let out: Box<dyn Write + Send> = Box::new(std::io::stdout());
-                print(&session, query, Sink::new(format, out)).await?;
+                to_stdout(&session, query, format).await?;
             }
         }
     }
@@ -76,6 +75,11 @@ fn queries(arguments: &SqlArgs) -> anyhow::Result<Option<String>> {
         (None, None) if std::io::stdin().is_terminal() => Ok(None),
         (None, None) => from_input(),
     }
+}
+
+/// Runs one query and prints its rows on standard output; how many there were.
+pub async fn to_stdout(session: &Session, query: &str, format: SqlFormat) -> anyhow::Result<u64> {
+    print(session, query, Sink::new(format, Box::new(std::io::stdout()))).await
 }
 
 /// Runs one query and prints its rows; how many there were.

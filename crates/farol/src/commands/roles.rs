@@ -1,0 +1,162 @@
+//! Roles, played in this process: each is a task or a thread that ends when the token is cancelled.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use farol_ingest::{Health, Ingest, IngestReport};
+use farol_kafka::KafkaConfig;
+use farol_lake::{Lake, maintenance};
+use farol_server::{Readiness, ServerState};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::Role;
+use crate::context::Context;
+
+/// How often a role's health is asked for `/readyz`.
+const HEALTH_INTERVAL: Duration = Duration::from_millis(500);
+
+/// What the roles are to do.
+pub struct Plan<'a> {
+    /// Which.
+    pub roles: &'a [Role],
+    /// Kafka, for those that need it.
+    pub kafka: KafkaConfig,
+    /// Read what is there and end.
+    pub drain: bool,
+    /// Cancelled to finish the batch in hand and end.
+    pub shutdown: CancellationToken,
+    /// The HTTP server's socket, where that role is played.
+    pub http: Option<TcpListener>,
+}
+
+/// What a role leaves behind.
+enum Ended {
+    Ingest(IngestReport),
+    Other,
+}
+
+/// Binds the HTTP server's address, so that a taken one is told before anything starts.
+pub async fn bind_http(context: &Context, roles: &[Role]) -> anyhow::Result<Option<TcpListener>> {
+    let Some(address) = context.config.server.http.filter(|_| roles.contains(&Role::Server)) else {
+        return Ok(None);
+    };
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!(
+            "cannot serve HTTP at {address} (another farol? choose another with --set server.http=HOST:PORT, or null)"
+        )
+    })?;
+    Ok(Some(listener))
+}
+
+/// Plays the roles until the token is cancelled, a drain is done, or one of them fails. Gives ingest's
+/// report where it was played.
+pub async fn play(context: &Context, plan: Plan<'_>) -> anyhow::Result<Option<IngestReport>> {
+    let lake = context.lake().await?;
+    let stop = plan.shutdown.child_token();
+    let readiness = Readiness::default();
+    let mut tasks = JoinSet::new();
+    for role in plan.roles {
+        match role {
+            Role::Ingest => {
+                let health = Health::default();
+                watch_health(&readiness, health.clone(), stop.clone());
+                spawn_ingest(context, &plan, &lake, health, stop.clone(), &mut tasks);
+            }
+            Role::Maintenance => spawn_maintenance(context, &lake, stop.clone(), &mut tasks),
+            Role::Server => {}
+        }
+    }
+    if let Some(listener) = plan.http {
+        let state = ServerState::new(readiness.clone());
+        let stop = stop.clone();
+        tasks.spawn(async move {
+            farol_server::serve(listener, state, stop).await.context("the HTTP server")?;
+            Ok(Ended::Other)
+        });
+    }
+    let mut report = None;
+    let mut failure = None;
+    while let Some(ended) = tasks.join_next().await {
+        match ended.context("a role's task").and_then(|ended| ended) {
+            Ok(Ended::Ingest(ingested)) => {
+                report = Some(ingested);
+                // A drain is done; without one, ingest ends only when it is told to.
+                stop.cancel();
+            }
+            Ok(Ended::Other) => {}
+            Err(error) => {
+                stop.cancel();
+                if let Some(second) = failure.replace(error) {
+                    tracing::error!("{second:#}");
+                }
+            }
+        }
+    }
+    failure.map_or(Ok(report), Err)
+}
+
+/// Ingest blocks, so it has a thread of its own.
+fn spawn_ingest(
+    context: &Context,
+    plan: &Plan<'_>,
+    lake: &Lake,
+    health: Health,
+    shutdown: CancellationToken,
+    tasks: &mut JoinSet<anyhow::Result<Ended>>,
+) {
+    let ingest = Ingest {
+        kafka: plan.kafka.clone(),
+        lake: lake.clone(),
+        topics: context.input_topics(),
+        options: context.ingest_options(),
+        drain: plan.drain,
+        shutdown,
+        health,
+        runtime: tokio::runtime::Handle::current(),
+    };
+    let (sender, outcome) = tokio::sync::oneshot::channel();
+    let thread = std::thread::Builder::new().name("farol-ingest".to_owned()).spawn(move || {
+        // The receiver is gone only when the process is ending anyway.
+        let _ = sender.send(farol_ingest::run(ingest));
+    });
+    tasks.spawn(async move {
+        thread.context("the operating system gives no thread")?;
+        let report = outcome.await.context("ingest ended unexpectedly; see the log above")?;
+        Ok(Ended::Ingest(report.context("ingest")?))
+    });
+}
+
+fn spawn_maintenance(
+    context: &Context,
+    lake: &Lake,
+    shutdown: CancellationToken,
+    tasks: &mut JoinSet<anyhow::Result<Ended>>,
+) {
+    let options = context.maintenance_options();
+    let lake = lake.clone();
+    tasks.spawn(async move {
+        maintenance::run(lake, options, shutdown).await;
+        Ok(Ended::Other)
+    });
+}
+
+fn watch_health(readiness: &Readiness, health: Health, stop: CancellationToken) {
+    let role = readiness.register("ingest");
+    tokio::spawn(async move {
+        while !stop.is_cancelled() {
+            role.set(&health.reasons());
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(HEALTH_INTERVAL) => {}
+            }
+        }
+    });
+}
+
+/// The address that was bound, which may be another than the configured one (port 0).
+pub fn address_of(listener: Option<&TcpListener>) -> Option<SocketAddr> {
+    listener.and_then(|listener| listener.local_addr().ok())
+}

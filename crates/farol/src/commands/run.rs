@@ -1,0 +1,51 @@
+//! `farol run`: named roles in this process.
+
+use crate::cli::{Role, RunArgs};
+use crate::context::Context;
+use crate::exit::{Exit, usage};
+use crate::output;
+
+use super::roles::{self, Plan};
+
+/// Runs the roles until a signal, or until a drain is done.
+pub async fn run(context: &Context, arguments: &RunArgs) -> anyhow::Result<Exit> {
+    if arguments.drain && !arguments.roles.contains(&Role::Ingest) {
+        return Err(usage("--drain needs the role ingest: the others read no topic"));
+    }
+    context.say_not_in_effect();
+    let shutdown = context.shutdown()?;
+    let http = roles::bind_http(context, &arguments.roles).await?;
+    let kafka = context.kafka()?;
+    let names: Vec<_> = arguments.roles.iter().map(|role| role.as_str()).collect();
+    tracing::info!("running {}; Kafka {}, lake {}", names.join(", "), kafka.config.brokers, context.lake_uri());
+    let plan = Plan {
+        roles: &arguments.roles,
+        kafka: kafka.config.clone(),
+        drain: arguments.drain,
+        shutdown,
+        http,
+    };
+    let outcome = roles::play(context, plan).await;
+    kafka.shutdown();
+    let Some(report) = outcome? else {
+        return Ok(Exit::Done);
+    };
+    let stopped = report.stopped_partitions;
+    if context.json {
+        output::json(&serde_json::json!({
+            "read": report.read, "stored": report.stored, "duplicates": report.duplicates,
+            "dead_letters": report.dead_letters, "lost": report.lost, "commits": report.commits,
+            "stopped_partitions": stopped,
+        }))?;
+    } else {
+        output::line(&format!(
+            "read {}: stored {}, duplicates {}, dead letters {}; lost {}; {} commits",
+            report.read, report.stored, report.duplicates, report.dead_letters, report.lost, report.commits
+        ))?;
+    }
+    if stopped > 0 {
+        tracing::error!("{stopped} partitions are stopped; `farol status` says why");
+        return Ok(Exit::Degraded);
+    }
+    Ok(Exit::Done)
+}
