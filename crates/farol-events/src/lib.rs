@@ -6,14 +6,25 @@
 //! one Arrow batch ([`Decoded`]). The table in [`field`] is the only place that lists fields:
 //! schemas, decoder and published schema files follow it.
 
+mod buffers;
+mod column;
 pub mod decimal;
+mod decoder;
 pub mod field;
 mod fingerprint;
+mod keys;
 mod kind;
+mod nested;
+mod notes;
+mod number;
 mod reject;
+mod scan;
 mod schema;
+mod text;
 pub mod time_text;
+mod value;
 
+pub use decoder::{Decoded, Decoder, TimeRange};
 pub use field::FieldType;
 pub use fingerprint::{event_fingerprint, fingerprint, span_fingerprint};
 pub use kind::{Kind, UnknownKind};
