@@ -1,1 +1,27 @@
-//! farol-lake
+//! The lake: Delta Lake tables on an object store, and the one commit that every writer uses.
+//!
+//! ```text
+//!  rows ──▶ file: Parquet, uploaded ──▶ commit: files + marks, atomically ──▶ the table's log
+//!                                          ▲                                     │
+//!                 maintenance: compact ────┘                sql: sessions ◀──────┴──▶ changes: what a version added
+//! ```
+//!
+//! * [`Lake`] is a place; [`Table`] a handle on one table, which follows its log.
+//! * [`commit`] is how anything gets into a table: exactly once, whoever else writes.
+//! * [`file`](mod@file) encodes and uploads; [`maintenance`] keeps files few and storage small.
+//! * [`sql`] answers queries.
+
+pub mod commit;
+mod error;
+pub mod file;
+mod lake;
+pub mod maintenance;
+mod spec;
+pub mod sql;
+mod table;
+
+pub use commit::{Commit, Marks, Operation, Outcome, Step, Upload};
+pub use error::LakeError;
+pub use lake::Lake;
+pub use spec::TableSpec;
+pub use table::{Table, VersionChange};

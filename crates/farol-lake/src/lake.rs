@@ -1,0 +1,195 @@
+//! A lake: a place in an object store with a Delta table per name.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use deltalake::logstore::{LogStoreRef, StorageConfig, logstore_with};
+use deltalake::protocol::SaveMode;
+use deltalake::kernel::StructType;
+use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
+use deltalake::kernel::transaction::CommitProperties;
+use deltalake::operations::create::CreateBuilder;
+use deltalake::{DeltaTable, DeltaTableError};
+use futures::TryStreamExt as _;
+use object_store::ObjectStore;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use url::Url;
+
+use crate::error::LakeError;
+use crate::spec::TableSpec;
+use crate::table::Table;
+
+/// A place in an object store that holds Farol's tables. Clones share it.
+#[derive(Clone)]
+pub struct Lake(Arc<Inner>);
+
+struct Inner {
+    url: Url,
+    root: Arc<dyn ObjectStore>,
+}
+
+impl std::fmt::Debug for Lake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Storage options hold secrets; the address does not.
+        f.debug_tuple("Lake").field(&self.0.url.as_str()).finish()
+    }
+}
+
+impl Lake {
+    /// Opens a lake at a directory (made where it is not there) or at a URL.
+    ///
+    /// # Errors
+    /// Where the address cannot be understood, or the store refuses its options.
+    pub async fn open(uri: &str, storage_options: HashMap<String, String>) -> Result<Self, LakeError> {
+        let wrong = |reason: String| LakeError::Uri { uri: uri.to_owned(), reason };
+        let url = address(uri).map_err(wrong)?;
+        if url.scheme() == "file" {
+            let path = url.to_file_path().map_err(|()| wrong("it is not a path of this machine".into()))?;
+            tokio::fs::create_dir_all(&path)
+                .await
+                .map_err(|error| wrong(format!("the directory cannot be made: {error}")))?;
+        }
+        let (root, _) = object_store::parse_url_opts(&url, &storage_options).map_err(|error| wrong(error.to_string()))?;
+        Ok(Self::with_store(Arc::from(root), url))
+    }
+
+    /// A lake in a store of the caller's, whose root is the store's root.
+    pub fn with_store(root: Arc<dyn ObjectStore>, url: Url) -> Self {
+        Self(Arc::new(Inner { url, root }))
+    }
+
+    /// Where the lake is.
+    pub fn uri(&self) -> &str {
+        self.0.url.as_str()
+    }
+
+    /// Opens a table, and creates it where there is none. To be called before the first data commit.
+    ///
+    /// # Errors
+    /// Where the table is there with other columns, or the store fails.
+    pub async fn table(&self, name: &str, spec: &TableSpec) -> Result<Table, LakeError> {
+        if let Some(table) = self.existing(name).await? {
+            check_columns(&table, spec)?;
+            return Ok(table);
+        }
+        let columns: StructType = spec.schema.as_ref().try_into_kernel()?;
+        let created = CreateBuilder::new()
+            .with_log_store(self.log_store(name)?)
+            .with_table_name(name)
+            .with_comment(spec.description.clone())
+            .with_columns(columns.fields().cloned())
+            .with_partition_columns(&spec.partition_columns)
+            .with_configuration(spec.properties().into_iter().map(|(key, value)| (key, Some(value))))
+            .with_save_mode(SaveMode::Ignore)
+            .with_commit_properties(CommitProperties::default())
+            .await;
+        // Another process may have been faster; then the table is there now.
+        match (created, self.existing(name).await?) {
+            (_, Some(table)) => {
+                check_columns(&table, spec)?;
+                Ok(table)
+            }
+            (Err(error), None) => Err(error.into()),
+            (Ok(_), None) => Err(DeltaTableError::NotATable(name.to_owned()).into()),
+        }
+    }
+
+    /// Opens a table; `None` where there is none.
+    pub async fn existing(&self, name: &str) -> Result<Option<Table>, LakeError> {
+        let mut delta = DeltaTable::new(self.log_store(name)?);
+        match delta.load().await {
+            Ok(()) => Ok(Some(Table::open(name, delta, self.table_store(name))?)),
+            Err(DeltaTableError::NotATable(_)) => Ok(None),
+            Err(error) => match crate::commit::log::oldest_entry(&self.table_store(name)).await? {
+                None => Ok(None),
+                Some(_) => Err(error.into()),
+            },
+        }
+    }
+
+    /// The names of the tables that are there, sorted; tables in folders (`partials/performance`) too.
+    pub async fn names(&self) -> Result<Vec<String>, LakeError> {
+        let mut names = Vec::new();
+        let mut folders = vec![String::new()];
+        while let Some(folder) = folders.pop() {
+            let store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(self.0.root.clone(), self.path(&folder)));
+            for found in store.list_with_delimiter(None).await?.common_prefixes {
+                let name = format!("{folder}{found}");
+                let first = crate::commit::log::entry_path(0);
+                let log = self.table_store(&name);
+                let any = log.list(Some(&Path::from("_delta_log"))).try_next().await?;
+                if any.is_some() {
+                    names.push(name);
+                } else if folder.is_empty() && found.as_ref() != first.as_ref() {
+                    folders.push(format!("{name}/"));
+                }
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn path(&self, name: &str) -> Path {
+        let base = Path::from_url_path(self.0.url.path()).unwrap_or_default();
+        name.split('/').filter(|part| !part.is_empty()).fold(base, |path, part| path.join(part))
+    }
+
+    fn table_store(&self, name: &str) -> Arc<dyn ObjectStore> {
+        Arc::new(PrefixStore::new(self.0.root.clone(), self.path(name)))
+    }
+
+    fn log_store(&self, name: &str) -> Result<LogStoreRef, LakeError> {
+        let mut url = self.0.url.clone();
+        let path = format!("{}/{name}/", url.path().trim_end_matches('/'));
+        url.set_path(&path);
+        // The store is given: `logstore_with` only knows the schemes of its own stores, and picks by scheme
+        // nothing but what a commit's put-if-absent needs.
+        let config = StorageConfig::default();
+        match logstore_with(self.0.root.clone(), &url, config.clone()) {
+            Ok(log_store) => Ok(log_store),
+            Err(_) => Ok(deltalake::logstore::default_logstore(
+                self.table_store(name),
+                self.0.root.clone(),
+                &url,
+                &config,
+            )),
+        }
+    }
+}
+
+fn address(uri: &str) -> Result<Url, String> {
+    if uri.contains("://") {
+        return Url::parse(uri).map_err(|error| error.to_string());
+    }
+    let path = std::path::absolute(uri).map_err(|error| error.to_string())?;
+    Url::from_directory_path(&path).map_err(|()| format!("{} is not an absolute path", path.display()))
+}
+
+/// A table of an older Farol may lack columns at the end; one of another program has others.
+fn check_columns(table: &Table, spec: &TableSpec) -> Result<(), LakeError> {
+    let present = table.schema();
+    let wrong = |reason: String| LakeError::OtherColumns { table: table.name().to_owned(), reason };
+    for field in spec.schema.fields() {
+        let found = present
+            .field_with_name(field.name())
+            .map_err(|_| wrong(format!("column `{}` is missing", field.name())))?;
+        if !same_type(found.data_type(), field.data_type()) {
+            let reason = format!("column `{}` is {}, not {}", field.name(), found.data_type(), field.data_type());
+            return Err(wrong(reason));
+        }
+    }
+    Ok(())
+}
+
+/// Whether two types hold the same values: names and nullability inside lists, maps and structs differ by writer.
+fn same_type(left: &arrow::datatypes::DataType, right: &arrow::datatypes::DataType) -> bool {
+    use arrow::datatypes::DataType as T;
+    match (left, right) {
+        (T::List(a), T::List(b)) | (T::Map(a, _), T::Map(b, _)) => same_type(a.data_type(), b.data_type()),
+        (T::Struct(a), T::Struct(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_type(a.data_type(), b.data_type()))
+        }
+        _ => left == right,
+    }
+}

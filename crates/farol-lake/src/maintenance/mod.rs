@@ -1,0 +1,1 @@
+//! Keeping files few and storage small.

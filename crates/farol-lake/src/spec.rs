@@ -1,0 +1,55 @@
+//! What a table is made of: its columns, partitioning and Delta properties.
+
+use arrow::datatypes::SchemaRef;
+use farol_events::{Kind, dead_letter_schema, table_schema};
+
+use crate::file::log_statistics_columns;
+
+/// A table to be.
+#[derive(Debug, Clone)]
+pub struct TableSpec {
+    /// Its columns, the partition columns included.
+    pub schema: SchemaRef,
+    /// The columns that sort its files into folders.
+    pub partition_columns: Vec<String>,
+    /// What it holds, in a sentence.
+    pub description: String,
+}
+
+impl TableSpec {
+    /// The primary table of a kind of event.
+    pub fn raw(kind: Kind) -> Self {
+        Self {
+            schema: table_schema(kind),
+            partition_columns: vec!["event_date".to_owned()],
+            description: format!("Events of kind {kind}, each exactly once"),
+        }
+    }
+
+    /// The records that could not become rows.
+    pub fn dead_letters() -> Self {
+        Self {
+            schema: dead_letter_schema(),
+            partition_columns: vec!["event_date".to_owned()],
+            description: "Records that could not become rows, and why".to_owned(),
+        }
+    }
+
+    /// The table of that name, if Farol has one.
+    pub fn known(name: &str) -> Option<Self> {
+        let kind = Kind::ALL.into_iter().find(|kind| kind.table() == name);
+        kind.map(Self::raw).or_else(|| (name == "dead_letters").then(Self::dead_letters))
+    }
+
+    /// The table's Delta properties. The log is kept 7 days; application transactions never expire; only
+    /// columns that are not prose have statistics in the log, because a minimum is a copy of a text.
+    pub(crate) fn properties(&self) -> Vec<(&'static str, String)> {
+        let statistics = log_statistics_columns(&self.schema).join(",");
+        vec![
+            ("delta.logRetentionDuration", "interval 7 days".to_owned()),
+            ("delta.deletedFileRetentionDuration", "interval 1 days".to_owned()),
+            ("delta.checkpointInterval", "100".to_owned()),
+            ("delta.dataSkippingStatsColumns", statistics),
+        ]
+    }
+}

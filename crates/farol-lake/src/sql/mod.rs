@@ -1,0 +1,102 @@
+//! SQL over the lake: a session that sees every table at one version each.
+//!
+//! Raw tables are there under their names even before their first event; `dead_letters_open` is the view of
+//! the dead letters that no replay has stored yet. A session sees the versions that were newest when it was
+//! opened or last refreshed, so that a query never mixes two states of a table.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::datasource::empty::EmptyTable;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use farol_events::Kind;
+
+use crate::error::LakeError;
+use crate::lake::Lake;
+use crate::spec::TableSpec;
+
+/// Memory that queries of one session may hold before they spill to disk.
+const QUERY_MEMORY_BYTES: usize = 1 << 30;
+
+/// The table of records that could not become rows.
+const DEAD_LETTERS: &str = "dead_letters";
+
+/// A view of the lake that answers SQL.
+pub struct Session {
+    lake: Lake,
+    context: SessionContext,
+}
+
+impl Session {
+    /// Opens every table of the lake at its newest version.
+    pub async fn open(lake: &Lake) -> Result<Self, LakeError> {
+        let config = SessionConfig::new()
+            .with_information_schema(true)
+            .with_default_catalog_and_schema("farol", "public")
+            .set_str("datafusion.sql_parser.dialect", "postgres");
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(FairSpillPool::new(QUERY_MEMORY_BYTES)))
+            .build_arc()?;
+        let context = SessionContext::new_with_config_rt(config, runtime);
+        let session = Self { lake: lake.clone(), context };
+        session.refresh().await?;
+        Ok(session)
+    }
+
+    /// Moves to the newest version of every table.
+    pub async fn refresh(&self) -> Result<(), LakeError> {
+        for kind in Kind::ALL {
+            self.register(kind.table(), &TableSpec::raw(kind)).await?;
+        }
+        self.register(DEAD_LETTERS, &TableSpec::dead_letters()).await?;
+        self.context.sql(&open_dead_letters()).await?;
+        Ok(())
+    }
+
+    /// Runs one statement. Only reading is allowed: tables change through commits alone.
+    ///
+    /// # Errors
+    /// Where the statement is wrong, or would change something.
+    pub async fn query(&self, sql: &str) -> Result<(SchemaRef, SendableRecordBatchStream), LakeError> {
+        let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false);
+        let frame = self.context.sql_with_options(sql, options).await?;
+        let stream = frame.execute_stream().await?;
+        Ok((stream.schema(), stream))
+    }
+
+    /// The DataFusion context, for stages that build plans of their own.
+    pub fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
+    async fn register(&self, name: &str, spec: &TableSpec) -> Result<(), LakeError> {
+        self.context.deregister_table(name)?;
+        match self.lake.existing(name).await? {
+            Some(table) => {
+                let delta = table.snapshot().await?;
+                delta.update_datafusion_session(&self.context.state())?;
+                self.context.register_table(name, delta.table_provider().await?)?;
+            }
+            None => {
+                self.context.register_table(name, Arc::new(EmptyTable::new(spec.schema.clone())))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Dead letters that no raw table holds a row of.
+fn open_dead_letters() -> String {
+    let place = "kafka_topic, kafka_partition, kafka_offset, kafka_entry";
+    let stored: Vec<_> = Kind::ALL.iter().map(|kind| format!("SELECT {place} FROM {}", kind.table())).collect();
+    format!(
+        "CREATE OR REPLACE VIEW dead_letters_open AS SELECT letter.* FROM {DEAD_LETTERS} letter \
+         LEFT ANTI JOIN ({}) stored ON letter.kafka_topic = stored.kafka_topic \
+         AND letter.kafka_partition = stored.kafka_partition AND letter.kafka_offset = stored.kafka_offset \
+         AND letter.kafka_entry = stored.kafka_entry",
+        stored.join(" UNION ALL ")
+    )
+}
