@@ -1,0 +1,104 @@
+//! The traffic of `farol up --demo`: two hours of history, then live.
+
+use std::path::Path;
+
+use farol_kafka::KafkaConfig;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use super::{send_all, simulation::Simulation};
+use crate::{
+    context::Context,
+    emit::{
+        outlet::{KafkaOutlet, Topics},
+        time::now_us,
+        wait::Waiter,
+    },
+};
+
+/// Events a second on the mean of a day.
+const RATE: f64 = 10.0;
+
+/// History that comes first.
+const HISTORY_US: i64 = 2 * 3_600 * 1_000_000;
+
+/// How often it is noted how far the demonstration went.
+const NOTED_EVERY_US: i64 = 10 * 1_000_000;
+
+/// How far an earlier demonstration in the same directory went, so that a restart continues it
+/// instead of telling the same hours twice.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Note {
+    sent_until_us: i64,
+}
+
+/// Sends simulated traffic to the topics of the configuration until `shutdown`. The future borrows
+/// nothing, so that it can run as a task.
+///
+/// # Errors
+/// Topics that are missing, and events that Kafka did not acknowledge.
+pub fn demo(
+    context: &Context,
+    kafka: KafkaConfig,
+    shutdown: CancellationToken,
+) -> impl Future<Output = anyhow::Result<()>> + Send + use<> {
+    let topics = Topics::new(context, None);
+    let note = context.dir.join("demo.json");
+    async move {
+        let waiter = Waiter::new(shutdown);
+        tokio::task::spawn_blocking(move || send(&topics, &kafka, &waiter, &note)).await?
+    }
+}
+
+fn send(topics: &Topics, kafka: &KafkaConfig, waiter: &Waiter, note: &Path) -> anyhow::Result<()> {
+    let outlet = KafkaOutlet::open(kafka)?;
+    let now_us = now_us();
+    let start_us = start(now_us, read_note(note));
+    // Every start is another seed: events of a restart are others, not repetitions.
+    let simulation = Simulation::new(now_us as u64, start_us, RATE);
+    let mut noted_us = start_us;
+    let sent = send_all(simulation, waiter, topics, &outlet, |_, event| {
+        if event.send_us - noted_us >= NOTED_EVERY_US {
+            noted_us = event.send_us;
+            write_note(note, noted_us);
+        }
+    });
+    outlet.finish()?;
+    write_note(note, noted_us);
+    sent.map(drop)
+}
+
+/// Two hours ago, or where an earlier demonstration ended if that is later.
+fn start(now_us: i64, noted_us: Option<i64>) -> i64 {
+    let history_us = now_us - HISTORY_US;
+    noted_us.map_or(history_us, |noted_us| noted_us.clamp(history_us, now_us))
+}
+
+fn read_note(file: &Path) -> Option<i64> {
+    let note: Note = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
+    Some(note.sent_until_us)
+}
+
+fn write_note(file: &Path, sent_until_us: i64) {
+    let written = serde_json::to_vec(&Note { sent_until_us })
+        .map_err(std::io::Error::from)
+        .and_then(|note| std::fs::write(file, note));
+    if let Err(error) = written {
+        // Only a restart would miss it, by telling some hours again.
+        tracing::warn!("{}: {error}", file.display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restart_continues() {
+        let now_us = 10 * HISTORY_US;
+        assert_eq!(start(now_us, None), now_us - HISTORY_US);
+        assert_eq!(start(now_us, Some(now_us - 5)), now_us - 5);
+        assert_eq!(start(now_us, Some(5)), now_us - HISTORY_US);
+        assert_eq!(start(now_us, Some(now_us + 5)), now_us);
+    }
+}
