@@ -13,6 +13,7 @@ mod azure;
 mod error;
 mod input;
 mod lines;
+mod members;
 mod merge;
 mod mooncake;
 mod ndjson;

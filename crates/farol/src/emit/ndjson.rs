@@ -5,18 +5,14 @@
 //! reported and not sent, because ingest could only make a dead letter of it; `--unchecked` sends
 //! it all the same.
 
-use std::{borrow::Cow, fmt, io::Write as _, path::Path, sync::Arc};
+use std::{io::Write as _, path::Path, sync::Arc};
 
 use farol_events::Kind;
-use serde::{
-    Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
-};
-use serde_json::value::RawValue;
 
 use super::{
     error::EmitError,
     lines::{BytesRead, Lines},
+    members::Members,
     record::{Content, Record},
     time::{event_time_us, rfc3339},
 };
@@ -62,18 +58,18 @@ impl Line {
         }
         let members: Members = serde_json::from_slice(&self.text)?;
         let mut write = ObjectWriter::new(into);
-        for (name, value) in &members.0 {
-            let start_us = match (name.as_ref(), moved, old_us) {
+        for (name, value) in members.iter() {
+            let start_us = match (name, moved, old_us) {
                 ("event_time", Some(_), _) => continue,
                 ("start_time", Some(new), Some(old)) => {
-                    event_time_us(value.get()).map(|start| start + (new - old))
+                    event_time_us(value).map(|start| start + (new - old))
                 }
                 ("service", ..) if self.service.is_some() => continue,
                 _ => None,
             };
             match start_us {
                 Some(start_us) => write.text(name, &rfc3339(start_us))?,
-                None => write.raw(name, value.get())?,
+                None => write.raw(name, value)?,
             }
         }
         if let Some(moved) = moved {
@@ -179,96 +175,6 @@ impl Iterator for Ndjson {
             };
             return Some(self.event(text));
         }
-    }
-}
-
-/// The members of a JSON object, in order, each value as its text.
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl Members<'_> {
-    /// The value's text. Of members with the same name the last counts, as it does for ingest.
-    fn get(&self, name: &str) -> Option<&str> {
-        let found = self
-            .0
-            .iter()
-            .rev()
-            .find(|(member, _)| member == name)?
-            .1
-            .get();
-        (found != "null").then_some(found)
-    }
-
-    /// An id: a non-empty string, or a number taken as its text.
-    fn id(&self, name: &str) -> Option<String> {
-        let text = self.get(name)?;
-        if text.starts_with(['{', '[', 't', 'f']) {
-            return None;
-        }
-        let id = if text.starts_with('"') {
-            serde_json::from_str(text).ok()?
-        } else {
-            text.to_owned()
-        };
-        (!id.is_empty()).then_some(id)
-    }
-
-    /// The kind whose own fields the object has: `amount` is only a cost's, `score`, `label` and
-    /// `evaluator` only an evaluation's, and `kind` with a word of feedback only a feedback's.
-    /// Anything that names a model or an operation is a trace, and so is what nothing tells apart.
-    fn kind(&self) -> Kind {
-        const FEEDBACK: [&str; 10] = [
-            "\"thumbs\"",
-            "\"rating\"",
-            "\"comment\"",
-            "\"correction\"",
-            "\"dwell_ms\"",
-            "\"copy\"",
-            "\"follow_up\"",
-            "\"abandonment\"",
-            "\"task_completed\"",
-            "\"conversion\"",
-        ];
-        let has = |name: &str| self.get(name).is_some();
-        if has("operation")
-            || has("request_model")
-            || has("response_model")
-            || has("parent_span_id")
-        {
-            Kind::Trace
-        } else if self
-            .get("kind")
-            .is_some_and(|kind| FEEDBACK.contains(&kind))
-        {
-            Kind::Feedback
-        } else if has("amount") {
-            Kind::Cost
-        } else if has("score") || has("label") || has("evaluator") {
-            Kind::Evaluation
-        } else {
-            Kind::Trace
-        }
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Members<'de>;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-                formatter.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::with_capacity(32);
-                while let Some(entry) = map.next_entry::<Cow<'de, str>, &'de RawValue>()? {
-                    members.push(entry);
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(Collect)
     }
 }
 
@@ -387,23 +293,5 @@ mod tests {
             (record.key(), written(record, None).as_str()),
             (None, "{broken")
         );
-    }
-
-    #[test]
-    fn the_kind_is_told_by_its_own_fields() {
-        let kind = |text: &str| {
-            serde_json::from_str::<Members>(text)
-                .expect("an object")
-                .kind()
-        };
-        assert_eq!(kind("{\"kind\":\"thumbs\",\"value\":1}"), Kind::Feedback);
-        assert_eq!(kind("{\"kind\":\"client\",\"latency_ms\":1}"), Kind::Trace);
-        assert_eq!(kind("{\"amount\":\"0.5\",\"unit\":\"tokens\"}"), Kind::Cost);
-        assert_eq!(
-            kind("{\"name\":\"relevance\",\"score\":0.5}"),
-            Kind::Evaluation
-        );
-        assert_eq!(kind("{\"operation\":\"chat\",\"score\":0.5}"), Kind::Trace);
-        assert_eq!(kind("{\"event_id\":\"e\"}"), Kind::Trace);
     }
 }

@@ -1,24 +1,18 @@
 //! One client: its windows one after the other, and the requests of each.
 
 use std::{
+    collections::VecDeque,
     fs::File,
     io::{self, BufRead, BufReader, Seek, SeekFrom},
     path::{Path, PathBuf},
-    sync::Arc,
 };
-
-use serde::Serialize;
-use serde_json::value::to_raw_value;
 
 use super::{
-    density::{Densities, Density},
-    stride::{Deal, Stride},
+    density::Densities,
+    requests::{Identity, Requests},
     window::{Parameters, Window},
 };
-use crate::emit::{
-    error::EmitError,
-    record::{Content, Record, WorkloadEvent},
-};
+use crate::emit::{error::EmitError, record::Record};
 
 /// The requests of one client in order of time.
 ///
@@ -29,7 +23,7 @@ pub struct Client {
     dataset_file: Option<PathBuf>,
     /// Byte and line at which the next portion starts; `None` at the end of the file.
     resume: Option<(u64, u64)>,
-    ahead: std::collections::VecDeque<Parameters>,
+    ahead: VecDeque<Parameters>,
     length_s: u64,
     identity: Identity,
     start_us: i64,
@@ -37,14 +31,6 @@ pub struct Client {
     densities_until_s: u64,
     window: Option<Requests>,
     failed: bool,
-}
-
-/// What all events of a client share.
-struct Identity {
-    /// `category/model/chunk-N`, as far as the path has them.
-    name: String,
-    model: Arc<str>,
-    service: Arc<str>,
 }
 
 /// A window's length where the file has only one line.
@@ -99,7 +85,7 @@ impl Client {
             trace_file: trace_file.to_owned(),
             dataset_file: dataset_file.exists().then_some(dataset_file),
             resume: Some((0, 0)),
-            ahead: std::collections::VecDeque::new(),
+            ahead: VecDeque::new(),
             length_s: WINDOW_S,
             identity,
             start_us,
@@ -223,169 +209,6 @@ impl Iterator for Client {
             }
         }
         None
-    }
-}
-
-/// The requests of one window.
-struct Requests {
-    window_s: u64,
-    requests: u64,
-    index: u64,
-    arrivals: Window,
-    input: Stride,
-    output: Stride,
-    reason_ratio: Stride,
-    image: Option<Media>,
-    audio: Option<Media>,
-    video: Option<Media>,
-}
-
-impl Requests {
-    fn new(window_s: u64, requests: u64, arrivals: Window, densities: &Densities) -> Self {
-        let media = |densities: Option<&(Density, Density)>, counts, tokens| {
-            densities.map(|(density, _)| Media::new(density, requests, counts, tokens))
-        };
-        Self {
-            window_s,
-            requests,
-            index: 0,
-            arrivals,
-            input: Stride::new(Deal::Input, requests),
-            output: Stride::new(Deal::Output, requests),
-            reason_ratio: Stride::new(Deal::ReasonRatio, requests),
-            image: media(densities.image.as_ref(), Deal::ImageCount, Deal::Image),
-            audio: media(densities.audio.as_ref(), Deal::AudioCount, Deal::Audio),
-            video: media(densities.video.as_ref(), Deal::VideoCount, Deal::Video),
-        }
-    }
-
-    fn next(&mut self, densities: &Densities) -> Option<Request> {
-        let time_us = self.arrivals.next()?;
-        let (index, requests) = (self.index, self.requests);
-        self.index += 1;
-        let deal = |density: &Option<Density>, order: Stride| {
-            density
-                .as_ref()
-                .map(|density| density.value(order.at(index), requests))
-        };
-        let text_tokens = deal(&densities.text_tokens, self.input).map(|tokens| tokens as u64);
-        let output_tokens = deal(&densities.output_tokens, self.output).map(|tokens| tokens as u64);
-        let reason_ratio = deal(&densities.reason_ratio, self.reason_ratio);
-        let tokens = |media: &mut Option<Media>, densities: &Option<(Density, Density)>| {
-            Some(media.as_mut()?.tokens(index, requests, densities.as_ref()?))
-        };
-        let attributes = text_tokens.map(|text_tokens| Composition {
-            text_tokens,
-            image_tokens: tokens(&mut self.image, &densities.image).unwrap_or_default(),
-            audio_tokens: tokens(&mut self.audio, &densities.audio).unwrap_or_default(),
-            video_tokens: tokens(&mut self.video, &densities.video).unwrap_or_default(),
-        });
-        let input_tokens = match &attributes {
-            Some(composition) => Some(composition.sum()),
-            None => deal(&densities.input_tokens, self.input).map(|tokens| tokens as u64),
-        };
-        let reasoning_tokens = output_tokens
-            .zip(reason_ratio)
-            .map(|(tokens, ratio)| (tokens as f64 * ratio + 0.5).floor() as u64);
-        let window_s = self.window_s;
-        Some(Request {
-            window_s,
-            index,
-            time_us,
-            input_tokens,
-            output_tokens,
-            reasoning_tokens,
-            attributes,
-        })
-    }
-}
-
-/// Images, audio or video of the requests of one window: each piece has a place in the order of its own.
-struct Media {
-    counts: Stride,
-    tokens: Stride,
-    pieces: u64,
-    next: u64,
-}
-
-impl Media {
-    fn new(count: &Density, requests: u64, counts: Deal, tokens: Deal) -> Self {
-        let pieces: u64 = (0..requests).map(|rank| count.count(rank, requests)).sum();
-        Self {
-            counts: Stride::new(counts, requests),
-            tokens: Stride::new(tokens, pieces.max(1)),
-            pieces,
-            next: 0,
-        }
-    }
-
-    /// The tokens of each piece of the request at `index`.
-    fn tokens(
-        &mut self,
-        index: u64,
-        requests: u64,
-        (count, tokens): &(Density, Density),
-    ) -> Vec<u64> {
-        let pieces = count.count(self.counts.at(index), requests);
-        let piece = |_| {
-            let rank = self.tokens.at(self.next);
-            self.next += 1;
-            tokens.count(rank, self.pieces)
-        };
-        (0..pieces).map(piece).collect()
-    }
-}
-
-/// What a multimodal request consists of; kept in the event's `attributes`.
-#[derive(Serialize)]
-struct Composition {
-    text_tokens: u64,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    image_tokens: Vec<u64>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    audio_tokens: Vec<u64>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    video_tokens: Vec<u64>,
-}
-
-impl Composition {
-    fn sum(&self) -> u64 {
-        self.text_tokens
-            + [&self.image_tokens, &self.audio_tokens, &self.video_tokens]
-                .into_iter()
-                .flatten()
-                .sum::<u64>()
-    }
-}
-
-/// One request, as the parameters describe it.
-struct Request {
-    window_s: u64,
-    index: u64,
-    time_us: i64,
-    input_tokens: Option<u64>,
-    output_tokens: Option<u64>,
-    reasoning_tokens: Option<u64>,
-    attributes: Option<Composition>,
-}
-
-impl Request {
-    fn into_record(self, client: &Identity) -> Record {
-        let event_id = format!("{}/{}/{}", client.name, self.window_s, self.index);
-        let mut event = WorkloadEvent::new(event_id, Arc::clone(&client.service));
-        event.user_id = Some(client.name.clone());
-        event.request_model = (!client.model.is_empty()).then(|| Arc::clone(&client.model));
-        event.input_tokens = self.input_tokens.map(|tokens| tokens as i64);
-        event.output_tokens = self.output_tokens.map(|tokens| tokens as i64);
-        event.reasoning_tokens = self.reasoning_tokens.map(|tokens| tokens as i64);
-        // A struct of numbers always serialises.
-        event.attributes = self
-            .attributes
-            .and_then(|composition| to_raw_value(&composition).ok());
-        Record {
-            event_time_us: Some(self.time_us),
-            content: Content::Workload(Box::new(event)),
-        }
     }
 }
 

@@ -22,6 +22,7 @@
 mod client;
 mod density;
 mod quantile;
+mod requests;
 mod stride;
 mod window;
 
