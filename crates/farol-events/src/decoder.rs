@@ -325,13 +325,11 @@ impl Places {
     fn new(kind: Kind) -> Self {
         let find = |name: &str| fields(kind).iter().position(|field| field.name == name);
         let known = |name: &str| find(name).expect("tests hold the field table to have it");
-        // Opinions have no service of their own: their ids are unique by themselves.
-        let has_service = matches!(kind, Kind::Trace | Kind::Cost);
         Self {
             event_time: known("event_time"),
             attributes: known("attributes"),
             identity: kind.identity().iter().map(|name| known(name)).collect(),
-            service: if has_service { find("service") } else { None },
+            service: find("service"),
             event_id: find("event_id"),
             trace_id: find("trace_id"),
             span_id: find("span_id"),
@@ -428,3 +426,6 @@ fn excerpt(payload: &[u8], range: &Range<usize>) -> String {
     }
     shown.escape_debug().to_string()
 }
+
+#[cfg(test)]
+mod tests;
