@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use farol_ingest::{IngestOptions, InputTopic};
 use farol_kafka::{EmbeddedBroker, KafkaConfig};
 use farol_lake::Lake;
+use farol_lake::maintenance::{MaintenanceOptions, SAFE_AGE};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -116,6 +117,17 @@ impl Context {
             event_time_past: ingest.event_time_range.past.0,
             event_time_future: ingest.event_time_range.future.0,
         }
+    }
+
+    /// How tables are kept in shape.
+    pub fn maintenance_options(&self) -> MaintenanceOptions {
+        let maintenance = &self.config.maintenance;
+        let mut options = MaintenanceOptions { interval: maintenance.interval.0, ..MaintenanceOptions::default() };
+        options.compact.target_file_bytes = maintenance.target_file_bytes.0;
+        options.vacuum.older_than = maintenance.vacuum_after.0;
+        // Who writes less than a day into the configuration was warned by its comment.
+        options.vacuum.unsafe_age = maintenance.vacuum_after.0 < SAFE_AGE;
+        options
     }
 
     /// A token that the first SIGTERM or Ctrl-C cancels; the second ends the process at once. A

@@ -57,6 +57,8 @@ pub async fn play(context: &Context, plan: Plan<'_>) -> anyhow::Result<Option<In
     let lake = context.lake().await?;
     let stop = plan.shutdown.child_token();
     let readiness = Readiness::default();
+    // Before any role starts: what is recorded before the recorder is installed goes nowhere.
+    let server = plan.http.is_some().then(|| ServerState::new(readiness.clone()));
     let mut tasks = JoinSet::new();
     for role in plan.roles {
         match role {
@@ -69,11 +71,10 @@ pub async fn play(context: &Context, plan: Plan<'_>) -> anyhow::Result<Option<In
             Role::Server => {}
         }
     }
-    if let Some(listener) = plan.http {
-        let state = ServerState::new(readiness.clone());
+    if let (Some(listener), Some(state)) = (plan.http, server) {
         let stop = stop.clone();
         tasks.spawn(async move {
-            farol_server::serve(listener, state, stop).await.context("the HTTP server")?;
+            farol_server::serve(listener, state, stop).await?;
             Ok(Ended::Other)
         });
     }

@@ -3,8 +3,10 @@
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Role, UpArgs};
@@ -18,6 +20,7 @@ use super::topics;
 
 /// Runs everything until a signal.
 pub async fn run(context: Context, arguments: UpArgs) -> anyhow::Result<Exit> {
+    let context = Arc::new(context);
     let held = hold(&context.dir)?;
     context.say_not_in_effect();
     let shutdown = context.shutdown()?;
@@ -26,7 +29,7 @@ pub async fn run(context: Context, arguments: UpArgs) -> anyhow::Result<Exit> {
     let created = topics::ensure(&context, &kafka.config).await?;
     tracing::debug!("{} topics created", created.iter().filter(|topic| topic.created).count());
     say_addresses(&context, &kafka, roles::address_of(http.as_ref()))?;
-    let demo = arguments.demo.then(|| spawn_demo(&context, &kafka, shutdown.clone()));
+    let demo = arguments.demo.then(|| spawn_demo(context.clone(), shutdown.clone()));
     let plan =
         Plan { roles: &Role::ALL, kafka: kafka.config.clone(), drain: false, shutdown: shutdown.clone(), http };
     let outcome = roles::play(&context, plan).await;
@@ -102,10 +105,9 @@ fn say_addresses(
 }
 
 /// Simulated traffic beside the roles. Its end is not theirs: what went wrong is said, and `up` goes on.
-fn spawn_demo(context: &Context, kafka: &Kafka, shutdown: CancellationToken) -> tokio::task::JoinHandle<()> {
-    let demo = simulate::demo(context, kafka.config.clone(), shutdown);
+fn spawn_demo(context: Arc<Context>, shutdown: CancellationToken) -> JoinHandle<()> {
     tokio::spawn(async move {
-        if let Err(error) = demo.await {
+        if let Err(error) = simulate::demo(&context, shutdown).await {
             tracing::error!("the simulator ended: {error:#}");
         }
     })

