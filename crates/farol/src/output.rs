@@ -60,6 +60,16 @@ fn is_number(cell: &str) -> bool {
     cell == "-" || cell.trim_end_matches([' ', 's']).parse::<f64>().is_ok()
 }
 
+/// Bytes as text where they are text, else with escapes. Control characters must not reach a terminal.
+pub fn readable(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.chars().any(|letter| letter.is_control() && !matches!(letter, '\n' | '\t')) => {
+            text.to_owned()
+        }
+        _ => bytes.escape_ascii().to_string(),
+    }
+}
+
 /// A number of bytes for people.
 pub fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -90,5 +100,12 @@ mod tests {
         assert_eq!(bytes(12), "12 B");
         assert_eq!(bytes(1_536), "1.5 KiB");
         assert_eq!(bytes(3 << 30), "3.0 GiB");
+    }
+
+    #[test]
+    fn bytes_are_shown_safely() {
+        assert_eq!(readable(b"{\"a\":\n1}"), "{\"a\":\n1}");
+        assert_eq!(readable("\u{1b}[2J".as_bytes()), "\\x1b[2J");
+        assert_eq!(readable(b"\xff{"), "\\xff{");
     }
 }

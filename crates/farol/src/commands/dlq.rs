@@ -98,7 +98,7 @@ fn described(
     let binary = |name: &str| -> anyhow::Result<String> {
         let column = arrow::compute::cast(column(name)?, &DataType::Binary)?;
         let values = column.as_binary::<i32>();
-        Ok(if values.is_null(row) { "-".to_owned() } else { readable(values.value(row)) })
+        Ok(if values.is_null(row) { "-".to_owned() } else { output::readable(values.value(row)) })
     };
     let entry = column("kafka_entry")?.as_primitive_opt::<Int32Type>().map_or(0, |entries| entries.value(row));
     let ingested = column("ingested_at")?
@@ -114,16 +114,6 @@ fn described(
         text("headers")?,
         binary("raw")?
     ))
-}
-
-/// Bytes as text where they are text, else with escapes. Control characters must not reach a terminal.
-fn readable(bytes: &[u8]) -> String {
-    match std::str::from_utf8(bytes) {
-        Ok(text) if !text.chars().any(|letter| letter.is_control() && !matches!(letter, '\n' | '\t')) => {
-            text.to_owned()
-        }
-        _ => bytes.escape_ascii().to_string(),
-    }
 }
 
 async fn replay(context: &Context, filter: DlqFilter) -> anyhow::Result<Exit> {
@@ -150,12 +140,5 @@ mod tests {
             limit: None,
         };
         assert_eq!(condition(&filter), " WHERE kafka_topic = 'it''s' AND reason_code = 'invalid_json'");
-    }
-
-    #[test]
-    fn bytes_are_shown_safely() {
-        assert_eq!(readable(b"{\"a\":\n1}"), "{\"a\":\n1}");
-        assert_eq!(readable("\u{1b}[2J".as_bytes()), "\\x1b[2J");
-        assert_eq!(readable(b"\xff{"), "\\xff{");
     }
 }

@@ -1,9 +1,9 @@
 //! `farol status`: how far each input partition is read, and what became of it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::Context as _;
 use farol_ingest::InputTopic;
 use farol_ingest::resume::LogRange;
 use farol_ingest::status::{self, BrokerView, LogView, PartitionStatus};
@@ -134,10 +134,21 @@ pub async fn ask_broker(kafka: &KafkaConfig, topics: &[InputTopic]) -> anyhow::R
 }
 
 fn ask(kafka: &KafkaConfig, names: &[String]) -> anyhow::Result<BrokerView> {
-    let admin = Admin::connect(kafka)?;
-    let _ = (admin, names, TIMEOUT, LogRange { start: 0, end: 0 });
-    let _: Option<LogView> = None;
-    anyhow::bail!("pending")
+    let admin = Admin::connect_within(kafka, TIMEOUT)?;
+    let cluster_id = admin.cluster_id()?;
+    let ids = admin.topic_ids(names)?;
+    let ranges = admin.ranges(names)?;
+    // A broker that cannot describe groups still has logs to speak of.
+    let mut owners = admin.owners().unwrap_or_else(|error| {
+        tracing::debug!("owners are not known: {error}");
+        BTreeMap::new()
+    });
+    let logs = ranges.into_iter().map(|(at, (start, end))| {
+        let topic_id = ids.get(at.topic.as_ref()).cloned().unwrap_or_else(|| "-".to_owned());
+        let owner = owners.remove(&at);
+        ((at.topic.to_string(), at.partition), LogView { topic_id, range: LogRange { start, end }, owner })
+    });
+    Ok(BrokerView { cluster_id, logs: logs.collect() })
 }
 
 #[cfg(test)]

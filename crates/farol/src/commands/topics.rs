@@ -1,11 +1,12 @@
 //! `farol topics create`: the topics that Farol reads and writes.
 
-use anyhow::Context as _;
-use farol_kafka::{Admin, CreateOutcome, KafkaConfig, NewTopic};
+use std::collections::BTreeMap;
+
+use farol_kafka::{Admin, Created, KafkaConfig, TopicSpec};
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::context::{Context, KAFKA_TIMEOUT};
+use crate::context::Context;
 use crate::exit::Exit;
 use crate::output;
 
@@ -52,37 +53,45 @@ fn described(topic: &Ensured) -> String {
 pub async fn ensure(context: &Context, kafka: &KafkaConfig) -> anyhow::Result<Vec<Ensured>> {
     let wanted = wanted(&context.config);
     let kafka = kafka.clone();
-    // Kafka's client blocks.
-    tokio::task::spawn_blocking(move || ensure_blocking(&kafka, &wanted)).await?.context("cannot create the topics")
-}
-
-fn ensure_blocking(kafka: &KafkaConfig, wanted: &[NewTopic]) -> anyhow::Result<Vec<Ensured>> {
-    let admin = Admin::connect(kafka)?;
-    let outcomes = admin.create_topics(wanted, KAFKA_TIMEOUT)?;
-    let _ = outcomes;
-    anyhow::bail!("pending")
+    // Kafka's client blocks when it is asked what is there.
+    let admin = tokio::task::spawn_blocking(move || Admin::connect(&kafka)).await??;
+    let outcomes = admin.create(&wanted).await?;
+    let names: Vec<String> = wanted.iter().map(|topic| topic.name.clone()).collect();
+    let there = tokio::task::spawn_blocking(move || admin.partitions(&names)).await??;
+    let mut partitions = BTreeMap::<String, i32>::new();
+    for at in there {
+        *partitions.entry(at.topic.to_string()).or_default() += 1;
+    }
+    let ensured = wanted.into_iter().zip(outcomes).map(|(topic, (_, outcome))| Ensured {
+        created: outcome == Created::Created,
+        // The brokers may not have told each other of a new topic yet.
+        partitions: partitions.get(&topic.name).copied().unwrap_or(topic.partitions),
+        configured_partitions: topic.partitions,
+        topic: topic.name,
+    });
+    Ok(ensured.collect())
 }
 
 /// Every topic of the configuration and how it is to be made.
-fn wanted(config: &Config) -> Vec<NewTopic> {
+fn wanted(config: &Config) -> Vec<TopicSpec> {
     let retention = |topic: &crate::config::Topic| {
         let retention = topic.retention?;
         Some(("retention.ms".to_owned(), retention.0.as_millis().to_string()))
     };
-    let inputs = config.topics.iter().map(|topic| NewTopic {
+    let inputs = config.topics.iter().map(|topic| TopicSpec {
         name: topic.name.clone(),
         partitions: topic.partitions,
-        properties: retention(topic).into_iter().collect(),
+        settings: retention(topic).into_iter().collect(),
     });
     // An alert's key is what it is about, so compaction keeps each one's last state.
     let alerts = &config.outputs.alerts;
-    let outputs = config.outputs.topics().into_iter().map(|name| NewTopic {
+    let outputs = config.outputs.topics().into_iter().map(|name| TopicSpec {
         name: name.to_owned(),
         partitions: 1,
-        properties: if name == alerts {
-            vec![("cleanup.policy".to_owned(), "compact".to_owned())]
+        settings: if name == alerts {
+            BTreeMap::from([("cleanup.policy".to_owned(), "compact".to_owned())])
         } else {
-            Vec::new()
+            BTreeMap::new()
         },
     });
     inputs.chain(outputs).collect()
@@ -99,9 +108,9 @@ mod tests {
         let wanted = wanted(&config);
         assert_eq!(wanted.len(), 11);
         assert_eq!((wanted[0].name.as_str(), wanted[0].partitions), ("llm.traces", 4));
-        assert_eq!(wanted[0].properties, [("retention.ms".to_owned(), "86400000".to_owned())]);
+        assert_eq!(wanted[0].settings["retention.ms"], "86400000");
         let alerts = wanted.iter().find(|topic| topic.name == "llm.alerts").unwrap();
-        assert_eq!(alerts.properties, [("cleanup.policy".to_owned(), "compact".to_owned())]);
+        assert_eq!(alerts.settings["cleanup.policy"], "compact");
     }
 
     #[test]

@@ -17,11 +17,10 @@ mod units;
 use std::path::{Path, PathBuf};
 
 pub use error::ConfigError;
-pub use types::{
-    Config, Dedup, EventTimeRange, Format, Ingest, Jobs, Kafka, Lake, Maintenance, Outputs, Pipelines,
-    Retention, Server, Topic, TopicKind, Triggers,
-};
-pub use units::{ByteSize, Span};
+pub use types::{Config, Topic};
+pub use units::Span;
+#[cfg(test)]
+use units::ByteSize;
 
 use tree::{Node, Origin, Scalar, Value};
 
