@@ -63,8 +63,7 @@ impl Polling {
     }
 
     fn dispatch(&self, slot: &Slot, job: Job) -> Result<(), IngestError> {
-        let worker = slot.digest.wrapping_add(slot.at.partition as u64) as usize;
-        let worker = &self.workers[worker % self.workers.len()];
+        let worker = &self.workers[slot.at.partition as usize % self.workers.len()];
         worker.send(job).map_err(|_| IngestError::ThreadEnded("decoder"))
     }
 

@@ -26,7 +26,7 @@ use crate::dedup::{Deduplicator, Origin};
 use crate::drain::Drain;
 use crate::error::IngestError;
 use crate::flush::{self, FlushDone, Rows};
-use crate::marks::Marks;
+use crate::marks::{Marks, PartitionKey};
 use crate::measure;
 use crate::options::IngestOptions;
 use crate::partition::Partition;
@@ -64,7 +64,7 @@ pub(crate) enum Inbox {
     /// The broker told a partition's range.
     Probed { epoch: u64, log_end: i64 },
     /// The lake told the marks of partitions that others own (while draining).
-    MarksElsewhere(BTreeMap<TopicPartition, Marks>),
+    MarksElsewhere(BTreeMap<PartitionKey, Marks>),
     /// A decoding worker has no more to do.
     WorkerEnded,
     /// A thread cannot go on.

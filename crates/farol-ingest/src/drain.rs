@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use farol_kafka::TopicPartition;
-
 use crate::coordinator::{Inbox, Surroundings};
-use crate::marks::{Marks, by_partition};
+use crate::marks::{Marks, PartitionKey, by_partition};
 use crate::partition::Partition;
 
 /// How often the lake is asked about partitions that another instance reads.
@@ -26,13 +24,13 @@ struct Target {
 /// How far a drain has come.
 #[derive(Debug)]
 pub(crate) struct Drain {
-    targets: BTreeMap<TopicPartition, Target>,
+    targets: BTreeMap<PartitionKey, Target>,
     asked: Instant,
 }
 
 impl Drain {
     /// Targets from each partition's first and last stable offset.
-    pub fn new(ranges: impl IntoIterator<Item = (TopicPartition, (i64, i64))>, now: Instant) -> Self {
+    pub fn new(ranges: impl IntoIterator<Item = (PartitionKey, (i64, i64))>, now: Instant) -> Self {
         let target = |(start, end): (i64, i64)| Target {
             offset: end,
             empty: start >= end,
@@ -40,13 +38,13 @@ impl Drain {
             committed: false,
             stopped: false,
         };
-        let targets = ranges.into_iter().map(|(at, range)| (at, target(range))).collect();
+        let targets = ranges.into_iter().map(|(key, range)| (key, target(range))).collect();
         Self { targets, asked: now }
     }
 
     /// Takes over what a partition of ours has come to.
     pub fn heard(&mut self, partition: &Partition) {
-        if let Some(target) = self.targets.get_mut(&partition.slot.at) {
+        if let Some(target) = self.targets.get_mut(&partition.slot.key) {
             target.stopped = partition.stopped.is_some();
             target.read = partition.next() >= target.offset;
             let reached = partition.committed.next.is_some_and(|next| next >= target.offset);
@@ -56,9 +54,9 @@ impl Drain {
     }
 
     /// Takes over what the lake says of partitions that others own.
-    pub fn heard_elsewhere(&mut self, marks: &BTreeMap<TopicPartition, Marks>) {
-        for (at, marks) in marks {
-            if let Some(target) = self.targets.get_mut(at)
+    pub fn heard_elsewhere(&mut self, marks: &BTreeMap<PartitionKey, Marks>) {
+        for (key, marks) in marks {
+            if let Some(target) = self.targets.get_mut(key)
                 && marks.next.is_some_and(|next| next >= target.offset)
             {
                 (target.read, target.committed) = (true, true);
@@ -93,10 +91,7 @@ pub(crate) fn ask_elsewhere(surroundings: &Surroundings) {
         let mut found = BTreeMap::new();
         for table in tables.all_primary() {
             match table.marks("farol/").await {
-                Ok(marks) => found.extend(by_partition(&marks).into_iter().map(|(key, marks)| {
-                    let topic = key.topic.as_str().into();
-                    (TopicPartition { topic, partition: key.partition }, marks)
-                })),
+                Ok(marks) => found.extend(by_partition(&marks)),
                 Err(error) => tracing::warn!("could not read the marks of `{}`: {error}", table.name()),
             }
         }
@@ -110,11 +105,12 @@ pub(crate) fn ask_elsewhere(surroundings: &Surroundings) {
 mod tests {
     use super::*;
 
-    fn at(partition: i32) -> TopicPartition {
-        TopicPartition { topic: "t".into(), partition }
+    fn at(partition: i32) -> PartitionKey {
+        let (cluster_id, topic, topic_id) = ("c".into(), "t".into(), "i".into());
+        PartitionKey { cluster_id, topic, topic_id, partition }
     }
 
-    fn elsewhere(partition: i32, next: i64) -> BTreeMap<TopicPartition, Marks> {
+    fn elsewhere(partition: i32, next: i64) -> BTreeMap<PartitionKey, Marks> {
         BTreeMap::from([(at(partition), Marks { next: Some(next), ..Marks::default() })])
     }
 

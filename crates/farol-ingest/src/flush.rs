@@ -9,7 +9,6 @@
 //! the flush, and the rest goes on without it.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
@@ -360,6 +359,8 @@ pub(crate) fn spawn(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use arrow::array::{ArrayRef, TimestampMicrosecondArray};
 
     use super::*;

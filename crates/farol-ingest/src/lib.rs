@@ -35,7 +35,9 @@ pub mod resume;
 mod seen;
 mod slot;
 mod start;
+pub mod status;
 mod tables;
+pub mod verify;
 pub mod watermark;
 mod work;
 

@@ -24,8 +24,8 @@ pub(crate) struct Partition {
     dirty: bool,
     /// The log's end as last heard.
     pub log_end: i64,
-    /// When the last record arrived.
-    last_record: Instant,
+    /// When the last record arrived, or the watermark last moved without one.
+    last_activity: Instant,
     pub stopped: Option<Stopped>,
     /// The start offset is to be asked for again once all that was read is committed.
     pub restart_when_committed: bool,
@@ -43,7 +43,7 @@ impl Partition {
             next: taken.offset,
             dirty: taken.lost > 0,
             log_end: taken.log_end,
-            last_record: now,
+            last_activity: now,
             stopped: taken.stopped,
             restart_when_committed: false,
             slot: taken.slot,
@@ -62,7 +62,7 @@ impl Partition {
         self.tally.duplicates += tally.duplicates;
         self.tally.dead_letters += tally.dead_letters;
         self.next = self.next.max(next);
-        self.last_record = now;
+        self.last_activity = now;
         self.dirty = true;
     }
 
@@ -84,10 +84,11 @@ impl Partition {
     /// nothing came for a while. Returns whether there is something to commit.
     pub fn idle(&mut self, log_end: i64, timeout: Duration, now: Instant, now_us: i64) -> bool {
         self.log_end = log_end;
-        let silent = now.saturating_duration_since(self.last_record) >= timeout;
+        let silent = now.saturating_duration_since(self.last_activity) >= timeout;
         if self.stopped.is_some() || !silent || self.next < log_end {
             return false;
         }
+        self.last_activity = now;
         self.watermark.idle(now_us);
         self.dirty = true;
         true

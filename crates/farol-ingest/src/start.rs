@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use farol_kafka::{Consumer, KafkaConfig};
+use farol_kafka::{Admin, Consumer, KafkaConfig};
 use farol_lake::Lake;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,7 @@ use crate::consume::{Job, Polling};
 use crate::coordinator::{Coordinator, Inbox, IngestReport, Surroundings};
 use crate::drain::Drain;
 use crate::error::IngestError;
+use crate::marks::PartitionKey;
 use crate::options::{IngestOptions, InputTopic};
 use crate::readiness::Health;
 use crate::tables::Tables;
@@ -62,18 +63,19 @@ pub fn run(ingest: Ingest) -> Result<IngestReport, IngestError> {
     let in_flight = Arc::new(AtomicUsize::new(0));
     let stop = shutdown.child_token();
     let kafka = bounded(kafka, &options);
-    let cluster_id = Consumer::cluster_id_of(&kafka, KAFKA_TIMEOUT)?;
+    let admin = Admin::connect_within(&kafka, KAFKA_TIMEOUT)?;
+    let cluster_id = admin.cluster_id()?;
+    let names: Vec<_> = topics.iter().map(|topic| topic.name.clone()).collect();
+    let drain = if drain { Some(drain_targets(&admin, &cluster_id, &names)?) } else { None };
     let assignment = Arc::new(LakeAssignment::new(
         tables.clone(),
-        cluster_id.clone(),
+        cluster_id,
         topics.iter().map(|topic| (topic.name.clone(), topic.kind)).collect::<BTreeMap<_, _>>(),
         (options.dedup_horizon, options.dedup_memory_bytes / SEEN_BYTES),
         runtime.clone(),
         inbox.clone(),
     ));
-    let names: Vec<_> = topics.iter().map(|topic| topic.name.clone()).collect();
     let consumer = Arc::new(Consumer::subscribe(&kafka, &names, assignment.clone())?);
-    let drain = if drain { Some(drain_targets(&kafka, &names)?) } else { None };
     let (workers, handles) = spawn_workers(&inbox, &options);
     let surroundings = Surroundings {
         tables,
@@ -85,7 +87,6 @@ pub fn run(ingest: Ingest) -> Result<IngestReport, IngestError> {
         stop: stop.clone(),
         health,
         workers: workers.len(),
-        cluster_id,
         options: options.clone(),
     };
     let in_flight_limit = options.in_flight_bytes();
@@ -116,9 +117,16 @@ fn bounded(mut kafka: KafkaConfig, options: &IngestOptions) -> KafkaConfig {
     kafka
 }
 
-fn drain_targets(kafka: &KafkaConfig, topics: &[String]) -> Result<Drain, IngestError> {
-    let ranges = Consumer::ranges(kafka, topics, KAFKA_TIMEOUT)?;
-    Ok(Drain::new(ranges, Instant::now()))
+/// Every partition's end as it stands now.
+fn drain_targets(admin: &Admin, cluster_id: &str, topics: &[String]) -> Result<Drain, IngestError> {
+    let ids = admin.topic_ids(topics)?;
+    let targets = admin.ranges(topics)?.into_iter().map(|(at, range)| {
+        let topic = at.topic.to_string();
+        let topic_id = ids.get(&topic).cloned().unwrap_or_else(|| "-".to_owned());
+        let key = PartitionKey { cluster_id: cluster_id.to_owned(), topic, topic_id, partition: at.partition };
+        (key, range)
+    });
+    Ok(Drain::new(targets, Instant::now()))
 }
 
 fn spawn_workers(inbox: &Sender<Inbox>, options: &IngestOptions) -> (Vec<Sender<Job>>, Vec<JoinHandle<()>>) {

@@ -79,7 +79,10 @@ pub struct BrokerView {
 }
 
 /// Reads the marks of every input topic, of all the logs that ever had its name.
-pub async fn marks_of(lake: &Lake, topics: &[InputTopic]) -> Result<BTreeMap<PartitionKey, Marks>, LakeError> {
+pub async fn marks_of(
+    lake: &Lake,
+    topics: &[InputTopic],
+) -> Result<BTreeMap<PartitionKey, Marks>, LakeError> {
     let mut all = BTreeMap::new();
     let mut tables = BTreeMap::new();
     for topic in topics {
@@ -92,7 +95,12 @@ pub async fn marks_of(lake: &Lake, topics: &[InputTopic]) -> Result<BTreeMap<Par
             tables.insert(name, marks);
         }
         let marks = &tables[name];
-        all.extend(marks.iter().filter(|(key, _)| key.topic == topic.name).map(|(key, marks)| (key.clone(), *marks)));
+        all.extend(
+            marks
+                .iter()
+                .filter(|(key, _)| key.topic == topic.name)
+                .map(|(key, marks)| (key.clone(), *marks)),
+        );
     }
     Ok(all)
 }
@@ -134,7 +142,9 @@ fn of_logs(
         status.log_end = Some(log.range.end);
         status.owner.clone_from(&log.owner);
         status.recreated = marks.keys().any(|other| {
-            other.topic == key.topic && other.cluster_id == key.cluster_id && other.topic_id != key.topic_id
+            other.topic == key.topic
+                && other.cluster_id == key.cluster_id
+                && other.topic_id != key.topic_id
         });
         let lag = lag_records(&own, log.range);
         status.lag_records = Some(lag);
@@ -163,8 +173,13 @@ fn of_marks(topic: &str, marks: &BTreeMap<PartitionKey, Marks>) -> Vec<Partition
     let Some((newest, _)) = newest else {
         return Vec::new();
     };
-    let same_log = |key: &PartitionKey| (&key.cluster_id, &key.topic_id) == (&newest.cluster_id, &newest.topic_id);
-    own().filter(|(key, _)| same_log(key)).map(|(key, marks)| plain(key, marks)).collect()
+    let same_log = |key: &PartitionKey| {
+        (&key.cluster_id, &key.topic_id) == (&newest.cluster_id, &newest.topic_id)
+    };
+    own()
+        .filter(|(key, _)| same_log(key))
+        .map(|(key, marks)| plain(key, marks))
+        .collect()
 }
 
 fn plain(key: &PartitionKey, marks: &Marks) -> PartitionStatus {
@@ -201,11 +216,19 @@ mod tests {
     use super::*;
 
     fn key(topic_id: &str, partition: i32) -> PartitionKey {
-        PartitionKey { cluster_id: "c".into(), topic: "t".into(), topic_id: topic_id.into(), partition }
+        PartitionKey {
+            cluster_id: "c".into(),
+            topic: "t".into(),
+            topic_id: topic_id.into(),
+            partition,
+        }
     }
 
     fn topics() -> Vec<InputTopic> {
-        vec![InputTopic { name: "t".into(), kind: Kind::Trace }]
+        vec![InputTopic {
+            name: "t".into(),
+            kind: Kind::Trace,
+        }]
     }
 
     fn broker(logs: &[(i32, i64, i64)]) -> BrokerView {
@@ -214,24 +237,53 @@ mod tests {
             range: LogRange { start, end },
             owner: Some("farol-1".into()),
         };
-        let logs = logs.iter().map(|(partition, start, end)| (("t".to_owned(), *partition), view(*start, *end)));
-        BrokerView { cluster_id: "c".into(), logs: logs.collect() }
+        let logs = logs
+            .iter()
+            .map(|(partition, start, end)| (("t".to_owned(), *partition), view(*start, *end)));
+        BrokerView {
+            cluster_id: "c".into(),
+            logs: logs.collect(),
+        }
     }
 
     fn read_to(next: i64, watermark_us: i64) -> Marks {
-        Marks { next: Some(next), read: next, stored: next, watermark_us: Some(watermark_us), ..Marks::default() }
+        Marks {
+            next: Some(next),
+            read: next,
+            stored: next,
+            watermark_us: Some(watermark_us),
+            ..Marks::default()
+        }
     }
 
     #[test]
     fn marks_and_log_ends_make_the_lag() {
-        let marks = BTreeMap::from([(key("new", 0), read_to(7, 1_000_000)), (key("new", 1), read_to(9, 1_000_000))]);
-        let all = partitions(&topics(), &marks, Some(&broker(&[(0, 0, 10), (1, 0, 9), (2, 4, 6)])), 5_000_000);
-        let lags: Vec<_> = all.iter().map(|p| (p.next, p.lag_records, p.lag_seconds)).collect();
+        let marks = BTreeMap::from([
+            (key("new", 0), read_to(7, 1_000_000)),
+            (key("new", 1), read_to(9, 1_000_000)),
+        ]);
+        let all = partitions(
+            &topics(),
+            &marks,
+            Some(&broker(&[(0, 0, 10), (1, 0, 9), (2, 4, 6)])),
+            5_000_000,
+        );
+        let lags: Vec<_> = all
+            .iter()
+            .map(|p| (p.next, p.lag_records, p.lag_seconds))
+            .collect();
         assert_eq!(
             lags,
-            [(Some(7), Some(3), Some(4.0)), (Some(9), Some(0), Some(0.0)), (None, Some(2), None)]
+            [
+                (Some(7), Some(3), Some(4.0)),
+                (Some(9), Some(0), Some(0.0)),
+                (None, Some(2), None)
+            ]
         );
-        assert_eq!(all[0].watermark.as_deref(), Some("1970-01-01T00:00:01.000000Z"));
+        assert_eq!(
+            all[0].watermark.as_deref(),
+            Some("1970-01-01T00:00:01.000000Z")
+        );
         assert_eq!(all[0].owner.as_deref(), Some("farol-1"));
         assert!(all.iter().all(|partition| partition.error.is_none()));
     }
@@ -248,7 +300,10 @@ mod tests {
     fn a_recreated_topic_is_another_log() {
         let marks = BTreeMap::from([(key("old", 0), read_to(7, 5))]);
         let all = partitions(&topics(), &marks, Some(&broker(&[(0, 0, 5)])), 0);
-        assert_eq!((all[0].next, all[0].read, all[0].lag_records), (None, 0, Some(5)));
+        assert_eq!(
+            (all[0].next, all[0].read, all[0].lag_records),
+            (None, 0, Some(5))
+        );
         assert!(all[0].recreated);
     }
 
@@ -261,7 +316,10 @@ mod tests {
         ]);
         let all = partitions(&topics(), &marks, None, 0);
         assert_eq!(all.len(), 1);
-        assert_eq!((all[0].next, all[0].log_end, all[0].lag_records), (Some(3), None, None));
+        assert_eq!(
+            (all[0].next, all[0].log_end, all[0].lag_records),
+            (Some(3), None, None)
+        );
     }
 
     #[test]
@@ -269,13 +327,32 @@ mod tests {
         let marks = BTreeMap::from([(key("new", 0), read_to(7, 0))]);
         let all = partitions(&topics(), &marks, None, 0);
         let json = serde_json::to_value(&all[0]).unwrap();
-        let mut names: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
+        let mut names: Vec<_> = json
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
         names.sort_unstable();
         assert_eq!(
             names,
             [
-                "dead_letters", "duplicates", "error", "expired", "lag_records", "lag_seconds", "log_end", "lost",
-                "next", "owner", "partition", "read", "replayed", "stored", "topic", "watermark"
+                "dead_letters",
+                "duplicates",
+                "error",
+                "expired",
+                "lag_records",
+                "lag_seconds",
+                "log_end",
+                "lost",
+                "next",
+                "owner",
+                "partition",
+                "read",
+                "replayed",
+                "stored",
+                "topic",
+                "watermark"
             ]
         );
     }

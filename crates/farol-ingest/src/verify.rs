@@ -82,7 +82,10 @@ async fn verify_table(lake: &Lake, kind: Kind) -> Result<Vec<Verified>, VerifyEr
     let (session, marks) = same_moment(lake, kind).await?;
     let mut places = BTreeMap::<Place, Vec<Marks>>::new();
     for (key, marks) in marks {
-        places.entry((key.topic, key.partition)).or_default().push(marks);
+        places
+            .entry((key.topic, key.partition))
+            .or_default()
+            .push(marks);
     }
     let counted = recount(&session, kind, &places).await?;
     let names: BTreeSet<_> = places.keys().chain(counted.keys()).cloned().collect();
@@ -98,7 +101,10 @@ async fn verify_table(lake: &Lake, kind: Kind) -> Result<Vec<Verified>, VerifyEr
 
 /// Tables and marks of one moment: where the marks are the same before and after the tables were opened, no
 /// commit of ours came between.
-async fn same_moment(lake: &Lake, kind: Kind) -> Result<(Session, BTreeMap<PartitionKey, Marks>), VerifyError> {
+async fn same_moment(
+    lake: &Lake,
+    kind: Kind,
+) -> Result<(Session, BTreeMap<PartitionKey, Marks>), VerifyError> {
     let mut before = marks_of(lake, kind).await?;
     for _ in 0..ATTEMPTS {
         let session = Session::open(lake).await?;
@@ -164,31 +170,46 @@ fn committed_condition(places: &BTreeMap<Place, Vec<Marks>>) -> String {
     let below = places.iter().filter_map(|((topic, partition), marks)| {
         let next = marks.iter().filter_map(|marks| marks.next).max()?;
         let topic = topic.replace('\'', "''");
-        Some(format!("(kafka_topic = '{topic}' AND kafka_partition = {partition} AND kafka_offset < {next})"))
+        Some(format!(
+            "(kafka_topic = '{topic}' AND kafka_partition = {partition} AND kafka_offset < {next})"
+        ))
     });
     let below: Vec<_> = below.collect();
-    if below.is_empty() { "false".to_owned() } else { below.join(" OR ") }
+    if below.is_empty() {
+        "false".to_owned()
+    } else {
+        below.join(" OR ")
+    }
 }
 
 /// Runs a query of a topic, a partition and two numbers.
 async fn grouped(session: &Session, query: &str) -> Result<Vec<(Place, [i64; 2])>, VerifyError> {
     let counting = |error: &dyn std::fmt::Display| VerifyError::Count(error.to_string());
     let (_, stream) = session.query(query).await?;
-    let batches: Vec<RecordBatch> = stream.try_collect().await.map_err(|error| counting(&error))?;
+    let batches: Vec<RecordBatch> = stream
+        .try_collect()
+        .await
+        .map_err(|error| counting(&error))?;
     let mut rows = Vec::new();
     for batch in &batches {
         let topics = arrow::compute::cast(batch.column(0), &arrow::datatypes::DataType::Utf8)
             .map_err(|error| counting(&error))?;
         let topics = topics.as_string::<i32>();
         let numbers = |index: usize| batch.column(index).as_primitive_opt::<Int64Type>();
-        let (Some(partitions), Some(first), Some(second)) =
-            (batch.column(1).as_primitive_opt::<Int32Type>(), numbers(2), numbers(3))
-        else {
+        let (Some(partitions), Some(first), Some(second)) = (
+            batch.column(1).as_primitive_opt::<Int32Type>(),
+            numbers(2),
+            numbers(3),
+        ) else {
             return Err(counting(&"unexpected column types"));
         };
         for row in 0..batch.num_rows() {
             let place = (topics.value(row).to_owned(), partitions.value(row));
-            let second = if second.is_null(row) { 0 } else { second.value(row) };
+            let second = if second.is_null(row) {
+                0
+            } else {
+                second.value(row)
+            };
             rows.push((place, [first.value(row), second]));
         }
     }
@@ -207,29 +228,54 @@ fn judge(kind: Kind, place: &Place, logs: &[Marks], counted: Counted) -> Verifie
         }
     };
     check(
-        logs.iter().all(|marks| marks.read == marks.stored + marks.duplicates + marks.dead_letters),
+        logs.iter()
+            .all(|marks| marks.read == marks.stored + marks.duplicates + marks.dead_letters),
         "read is not stored + duplicates + dead letters".to_owned(),
     );
-    check(counted.rows == rows_claimed, format!("{} rows, the marks claim {rows_claimed}", counted.rows));
+    check(
+        counted.rows == rows_claimed,
+        format!("{} rows, the marks claim {rows_claimed}", counted.rows),
+    );
     check(
         counted.dead_letters == dead_letters_claimed,
-        format!("{} dead letters, the marks claim {dead_letters_claimed}", counted.dead_letters),
+        format!(
+            "{} dead letters, the marks claim {dead_letters_claimed}",
+            counted.dead_letters
+        ),
     );
     // Another log under the same name counts its offsets from zero again.
     if let [marks] = logs {
-        check(counted.doubled == 0, format!("{} records are there more than once", counted.doubled));
+        check(
+            counted.doubled == 0,
+            format!("{} records are there more than once", counted.doubled),
+        );
         check(
             counted.dead_letters_doubled == 0,
-            format!("{} dead letters are there more than once", counted.dead_letters_doubled),
+            format!(
+                "{} dead letters are there more than once",
+                counted.dead_letters_doubled
+            ),
         );
         check(
             counted.rows == 0 || marks.next.is_some_and(|next| counted.newest < next),
-            format!("a row of offset {}, but {:?} is to be read next", counted.newest, marks.next),
+            format!(
+                "a row of offset {}, but {:?} is to be read next",
+                counted.newest, marks.next
+            ),
         );
     }
     let (topic, partition) = place.clone();
     let (rows, dead_letters) = (counted.rows, counted.dead_letters);
-    Verified { table: kind.table(), topic, partition, rows, rows_claimed, dead_letters, dead_letters_claimed, problems }
+    Verified {
+        table: kind.table(),
+        topic,
+        partition,
+        rows,
+        rows_claimed,
+        dead_letters,
+        dead_letters_claimed,
+        problems,
+    }
 }
 
 #[cfg(test)]
@@ -249,7 +295,12 @@ mod tests {
     }
 
     fn counted() -> Counted {
-        Counted { rows: 8, newest: 10, dead_letters: 2, ..Counted::default() }
+        Counted {
+            rows: 8,
+            newest: 10,
+            dead_letters: 2,
+            ..Counted::default()
+        }
     }
 
     fn problems(logs: &[Marks], counted: Counted) -> Vec<String> {
@@ -269,25 +320,106 @@ mod tests {
             assert_eq!(problems.len(), 1, "{problems:?}");
             problems[0].clone()
         };
-        assert!(one(&[Marks { read: 11, ..marks() }], counted()).starts_with("read is not"));
-        assert_eq!(one(&[marks()], Counted { rows: 7, ..counted() }), "7 rows, the marks claim 8");
-        assert_eq!(one(&[Marks { expired: 1, ..marks() }], counted()), "8 rows, the marks claim 7");
-        assert!(one(&[marks()], Counted { dead_letters: 3, ..counted() }).starts_with("3 dead letters"));
-        assert!(one(&[marks()], Counted { doubled: 1, ..counted() }).starts_with("1 records"));
-        assert!(one(&[marks()], Counted { dead_letters_doubled: 1, ..counted() }).contains("dead letters are there"));
-        assert!(one(&[marks()], Counted { newest: 11, ..counted() }).starts_with("a row of offset 11"));
-        assert!(one(&[], Counted { rows: 8, ..Counted::default() }).starts_with("8 rows"));
+        assert!(
+            one(
+                &[Marks {
+                    read: 11,
+                    ..marks()
+                }],
+                counted()
+            )
+            .starts_with("read is not")
+        );
+        assert_eq!(
+            one(
+                &[marks()],
+                Counted {
+                    rows: 7,
+                    ..counted()
+                }
+            ),
+            "7 rows, the marks claim 8"
+        );
+        assert_eq!(
+            one(
+                &[Marks {
+                    expired: 1,
+                    ..marks()
+                }],
+                counted()
+            ),
+            "8 rows, the marks claim 7"
+        );
+        assert!(
+            one(
+                &[marks()],
+                Counted {
+                    dead_letters: 3,
+                    ..counted()
+                }
+            )
+            .starts_with("3 dead letters")
+        );
+        assert!(
+            one(
+                &[marks()],
+                Counted {
+                    doubled: 1,
+                    ..counted()
+                }
+            )
+            .starts_with("1 records")
+        );
+        assert!(
+            one(
+                &[marks()],
+                Counted {
+                    dead_letters_doubled: 1,
+                    ..counted()
+                }
+            )
+            .contains("dead letters are there")
+        );
+        assert!(
+            one(
+                &[marks()],
+                Counted {
+                    newest: 11,
+                    ..counted()
+                }
+            )
+            .starts_with("a row of offset 11")
+        );
+        assert!(
+            one(
+                &[],
+                Counted {
+                    rows: 8,
+                    ..Counted::default()
+                }
+            )
+            .starts_with("8 rows")
+        );
     }
 
     #[test]
     fn logs_of_one_name_are_counted_together() {
-        let twice = Counted { rows: 16, newest: 10, doubled: 8, dead_letters: 4, dead_letters_doubled: 2 };
+        let twice = Counted {
+            rows: 16,
+            newest: 10,
+            doubled: 8,
+            dead_letters: 4,
+            dead_letters_doubled: 2,
+        };
         assert_eq!(problems(&[marks(), marks()], twice), Vec::<String>::new());
     }
 
     #[test]
     fn only_committed_dead_letters_are_counted() {
-        let places = BTreeMap::from([(("o'k".to_owned(), 2), vec![marks()]), (("new".to_owned(), 0), vec![])]);
+        let places = BTreeMap::from([
+            (("o'k".to_owned(), 2), vec![marks()]),
+            (("new".to_owned(), 0), vec![]),
+        ]);
         assert_eq!(
             committed_condition(&places),
             "(kafka_topic = 'o''k' AND kafka_partition = 2 AND kafka_offset < 11)"

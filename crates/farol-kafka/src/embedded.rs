@@ -173,8 +173,7 @@ type Failure = std::sync::mpsc::Receiver<String>;
 
 fn serve(runtime: &Runtime, home: &Path, cluster_id: &str, address: SocketAddr) -> Result<Failure, String> {
     let listener = Url::parse(&format!("tcp://{address}")).map_err(|error| error.to_string())?;
-    let data = home.join("broker.db");
-    let storage = Url::parse(&format!("sqlite://{}", data.display())).map_err(|error| error.to_string())?;
+    let storage = storage_url(home)?;
     let builder = Broker::<Controller<StorageContainer>, StorageContainer>::builder()
         .node_id(NODE_ID)
         .cluster_id(cluster_id)
@@ -197,6 +196,18 @@ fn serve(runtime: &Runtime, home: &Path, cluster_id: &str, address: SocketAddr) 
     Ok(failure)
 }
 
+/// The data file's address. The storage takes the path as it stands in the URL, and an absolute one only
+/// with a second slash.
+fn storage_url(home: &Path) -> Result<Url, String> {
+    let data = std::path::absolute(home.join("broker.db")).map_err(|error| error.to_string())?;
+    let path = data.to_str().ok_or("its path is not UTF-8; choose another --dir")?;
+    let url = Url::parse(&format!("sqlite:///{path}")).map_err(|error| error.to_string())?;
+    if url.path() != format!("/{path}") || url.query().is_some() {
+        return Err(format!("its path `{path}` has characters that a URL escapes; choose another --dir"));
+    }
+    Ok(url)
+}
+
 /// Waits until the broker answers.
 fn wait(address: SocketAddr, failure: &Failure) -> Result<(), String> {
     let deadline = Instant::now() + START_TIMEOUT;
@@ -217,4 +228,15 @@ fn write_notice(home: &Path, notice: &Notice) -> io::Result<()> {
     let draft = home.join("address.json.new");
     fs::write(&draft, text)?;
     fs::rename(draft, home.join("address.json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_a_url_would_change_is_refused() {
+        assert_eq!(storage_url(Path::new("/a/b")).unwrap().as_str(), "sqlite:////a/b/broker.db");
+        assert!(storage_url(Path::new("/a b")).unwrap_err().contains("--dir"));
+    }
 }
