@@ -91,7 +91,7 @@ impl Input {
 
     /// Bytes to be read in all, where progress can be told by them.
     pub fn bytes(&self) -> Option<u64> {
-        if self.format == Format::Servegen {
+        if self.format == Format::Servegen || self.reads_stdin() {
             return None;
         }
         self.files
@@ -120,6 +120,13 @@ pub fn files(format: Format, given: &[PathBuf]) -> Result<Vec<PathBuf>, EmitErro
                 });
             }
         } else {
+            // Files are opened when their turn comes; a wrong name is told at once all the same.
+            if path != Path::new("-") {
+                std::fs::metadata(path).map_err(|source| EmitError::Read {
+                    file: path.clone(),
+                    source,
+                })?;
+            }
             files.push(path.clone());
         }
     }

@@ -40,7 +40,7 @@ impl ByTime {
     fn advance(&mut self, source: usize) {
         // A run of faults is told in portions, so that a file of nothing else is not held in memory.
         const FAULTS_MAX: usize = 64;
-        while let Some(found) = self.sources[source].next() {
+        for found in self.sources[source].by_ref() {
             match found {
                 Ok(record) => {
                     self.next

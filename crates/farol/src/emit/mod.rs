@@ -39,6 +39,8 @@ pub(crate) use args::positive;
 use crate::{
     context::Context,
     exit::{Exit, usage},
+    output,
+    progress::Progress,
 };
 use input::{Format, Input};
 use lines::BytesRead;
@@ -81,35 +83,20 @@ pub async fn run(context: &Context, args: EmitArgs) -> anyhow::Result<Exit> {
     let read = BytesRead::default();
     let events = input.open(&read)?;
     let topics = Topics::new(context, args.topic.as_deref());
-    let kafka = context.kafka()?;
-    let outlet = KafkaOutlet::open(&kafka.config)?;
+    let kafka = outlet::kafka(context).await?;
+    let kafka_config = kafka.config.clone();
     let waiter = Waiter::new(context.shutdown()?);
-    let progress = match args
-        .events
-        .or(input.bytes().filter(|_| !input.reads_stdin()))
-    {
-        Some(total) if args.events.is_some() => context.progress("emit", total, "events"),
-        Some(total) => context.progress("emit", total, "bytes"),
-        None => context.progress("emit", 0, "events"),
-    };
-    let by_bytes = args.events.is_none() && input.bytes().is_some() && !input.reads_stdin();
-
+    let progress = Shown::new(context, args.events, &input, read);
     let started = Instant::now();
     let (json, from_time, pace) = (context.json, args.from_time, args.pace());
     let sent = tokio::task::spawn_blocking(move || {
+        let outlet = KafkaOutlet::open(&kafka_config)?;
         let last_us = if needs_last {
             latest(input.open(&BytesRead::default())?, events_max)
         } else {
             None
         };
         let schedule = Schedule::new(from_time, pace, time::now_us(), last_us);
-        let show = |events| {
-            progress.set(if by_bytes {
-                read.load(Ordering::Relaxed)
-            } else {
-                events
-            })
-        };
         let mut run = Run {
             schedule,
             topics,
@@ -117,8 +104,8 @@ pub async fn run(context: &Context, args: EmitArgs) -> anyhow::Result<Exit> {
             waiter,
             report: Report::default(),
         };
-        let sent = run.send_all(events, events_max, show);
-        progress.finish();
+        let sent = run.send_all(events, events_max, &progress);
+        progress.progress.finish();
         // What was handed to the producer before a fault is still to be delivered and told.
         let delivered = run.outlet.finish();
         anyhow::Ok((run.report, sent, delivered))
@@ -126,7 +113,7 @@ pub async fn run(context: &Context, args: EmitArgs) -> anyhow::Result<Exit> {
     .await?;
     kafka.shutdown();
     let (report, sent, delivered) = sent?;
-    println!("{}", report.render(json, started.elapsed()));
+    output::line(&report.render(json, started.elapsed()))?;
     delivered?;
     sent?;
     if report.faults > 0 {
@@ -151,6 +138,40 @@ fn request_id(file: &Path, line: u64, text: &[u8]) -> String {
     format!("{name}:{line}:{:016x}", fingerprint as u64)
 }
 
+/// Progress, by bytes read where that tells how far it is, else by events sent.
+struct Shown {
+    progress: Progress,
+    bytes_read: Option<BytesRead>,
+}
+
+impl Shown {
+    fn new(context: &Context, events: Option<u64>, input: &Input, read: BytesRead) -> Self {
+        let bytes = if events.is_some() {
+            None
+        } else {
+            input.bytes()
+        };
+        match bytes {
+            Some(bytes) => Self {
+                progress: context.progress("emit", bytes, "bytes"),
+                bytes_read: Some(read),
+            },
+            None => Self {
+                progress: context.progress("emit", events.unwrap_or(0), "events"),
+                bytes_read: None,
+            },
+        }
+    }
+
+    fn show(&self, sent: u64) {
+        let done = self
+            .bytes_read
+            .as_ref()
+            .map(|read| read.load(Ordering::Relaxed));
+        self.progress.set(done.unwrap_or(sent));
+    }
+}
+
 /// One run: events in, Kafka out.
 struct Run {
     schedule: Schedule,
@@ -161,12 +182,12 @@ struct Run {
 }
 
 impl Run {
-    /// Sends events until their end, `events_max`, or a signal. `show` is told how many were sent.
+    /// Sends events until their end, `events_max`, or a signal.
     fn send_all(
         &mut self,
         events: Events,
         events_max: u64,
-        show: impl Fn(u64),
+        progress: &Shown,
     ) -> anyhow::Result<()> {
         const SHOWN_EVERY: Duration = Duration::from_millis(200);
         let run = time::now_us().to_string();
@@ -205,7 +226,7 @@ impl Run {
             sent += 1;
             if shown.elapsed() >= SHOWN_EVERY {
                 shown = Instant::now();
-                show(sent);
+                progress.show(sent);
             }
         }
         Ok(())

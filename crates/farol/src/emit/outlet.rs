@@ -1,13 +1,15 @@
 //! The way out to Kafka, shared by `emit` and `simulate`: which topic an event goes to, and a
 //! producer that waits when its bounded queue is full and accounts for every delivery.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use farol_events::Kind;
-use farol_kafka::{KafkaConfig, Producer};
+use farol_kafka::{Admin, KafkaConfig, Producer};
 
-use crate::context::Context;
+use crate::commands::topics;
+use crate::context::{Context, Kafka};
 
 /// How long the events in the producer's queue may take to be acknowledged at the end.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(120);
@@ -52,22 +54,34 @@ impl Topics {
 /// Sends events to Kafka.
 pub struct KafkaOutlet {
     producer: Producer,
+    brokers: String,
+    /// The topics there are: a producer would wait minutes for one that is not.
+    topics: HashSet<String>,
 }
 
 impl KafkaOutlet {
-    /// A producer for these brokers.
+    /// A producer for these brokers. Blocks until they answer.
     pub fn open(kafka: &KafkaConfig) -> anyhow::Result<Self> {
-        let producer = Producer::new(kafka)
-            .with_context(|| format!("cannot send to Kafka at {}", kafka.brokers))?;
-        Ok(Self { producer })
+        let topics = Admin::connect(kafka)?.topics()?.into_iter().collect();
+        Ok(Self {
+            producer: Producer::new(kafka)?,
+            brokers: kafka.brokers.clone(),
+            topics,
+        })
     }
 
     /// Hands an event over; waits while the producer's queue is full. The record carries the time
     /// of sending, not the event's: a broker drops old records by their time.
     pub fn send(&self, topic: &str, key: Option<&str>, payload: &[u8]) -> anyhow::Result<()> {
+        if !self.topics.contains(topic) {
+            anyhow::bail!(
+                "there is no topic {topic} at {}; `farol topics create` makes those of the configuration",
+                self.brokers
+            );
+        }
         self.producer
-            .send(topic, key.map(str::as_bytes), payload, None)
-            .with_context(|| format!("cannot send to the topic {topic}"))
+            .send(topic, key.map(str::as_bytes), payload, None)?;
+        Ok(())
     }
 
     /// Waits until everything is acknowledged.
@@ -75,8 +89,16 @@ impl KafkaOutlet {
     /// # Errors
     /// How many events were not, and why.
     pub fn finish(self) -> anyhow::Result<()> {
-        self.producer
-            .flush(FLUSH_TIMEOUT)
-            .context("not everything was delivered")
+        Ok(self.producer.flush(FLUSH_TIMEOUT)?)
     }
+}
+
+/// The way to Kafka for a command. The embedded broker's topics are created where they are missing:
+/// nobody else would do it.
+pub async fn kafka(context: &Context) -> anyhow::Result<Kafka> {
+    let kafka = context.kafka()?;
+    if context.config.kafka.brokers.is_none() {
+        topics::ensure(context, &kafka.config).await?;
+    }
+    Ok(kafka)
 }

@@ -70,13 +70,14 @@ impl Report {
             took.as_secs_f64()
         );
         if !topics.is_empty() {
-            line += &format!(": {}", topics.join(", "));
+            line.push_str(": ");
+            line.push_str(&topics.join(", "));
         }
         if let (Some(first), Some(last)) = (first, last) {
-            line += &format!("; event times {first} to {last}");
+            line.extend(["; event times ", first.as_str(), " to ", last.as_str()]);
         }
         if self.stopped {
-            line += "; stopped by a signal";
+            line.push_str("; stopped by a signal");
         }
         line
     }

@@ -113,11 +113,9 @@ impl Schedule {
 mod tests {
     use super::*;
 
-    fn places(
-        from_time: FromTime,
-        pace: Pace,
-        times: &[Option<i64>],
-    ) -> Vec<Result<(Option<i64>, Option<i64>), &'static str>> {
+    type Placed = Result<(Option<i64>, Option<i64>), &'static str>;
+
+    fn places(from_time: FromTime, pace: Pace, times: &[Option<i64>]) -> Vec<Placed> {
         let last_us = times.iter().flatten().copied().max();
         let mut schedule = Schedule::new(from_time, pace, 1_000_000, last_us);
         times

@@ -2,7 +2,7 @@
 
 use super::{
     catalog::{MODELS, Model},
-    event::{Candidate, Guardrail, Money, Time, Trace},
+    event::{Candidate, Guardrail, Money, SpanEvent, Time},
     scene::{Scene, round},
     text,
 };
@@ -116,7 +116,13 @@ impl Scene<'_> {
         false
     }
 
-    fn answered(&mut self, mut span: Trace, call: Call, model: &'static Model, cut: bool) -> bool {
+    fn answered(
+        &mut self,
+        mut span: SpanEvent,
+        call: Call,
+        model: &'static Model,
+        cut: bool,
+    ) -> bool {
         let instructions = text::tokens(self.prompt.system);
         let input_tokens = instructions + text::tokens(&call.input) + call.context_tokens;
         let reasoning_tokens = if model.reasons {
@@ -186,7 +192,7 @@ impl Scene<'_> {
     }
 
     /// Asks the cache of answers. On a hit no model is called, and nothing is paid.
-    fn cached(&mut self, span: &mut Trace, call: &Call, model: &'static Model) -> bool {
+    fn cached(&mut self, span: &mut SpanEvent, call: &Call, model: &'static Model) -> bool {
         let exact = self.dice.chance(0.04);
         if !exact && !self.dice.chance(0.05) {
             return false;
@@ -222,7 +228,7 @@ impl Scene<'_> {
         true
     }
 
-    fn guard_input(&mut self, span: &mut Trace) {
+    fn guard_input(&mut self, span: &mut SpanEvent) {
         if span.parent_span_id.is_some() && !self.dice.chance(0.3) {
             return;
         }
@@ -246,7 +252,7 @@ impl Scene<'_> {
         }
     }
 
-    fn blocked(&mut self, mut span: Trace) {
+    fn blocked(&mut self, mut span: SpanEvent) {
         let score = self.dice.between(0.85, 0.999);
         span.guardrails.clear();
         span.guardrails.push(Guardrail {
@@ -267,7 +273,7 @@ impl Scene<'_> {
         self.end(span);
     }
 
-    fn failed(&mut self, mut span: Trace, fate: Fate, model: &'static Model) {
+    fn failed(&mut self, mut span: SpanEvent, fate: Fate, model: &'static Model) {
         let (status, error_type, message, took_ms) = match fate {
             Fate::TimedOut => ("timeout", "timeout", "no answer within 30 s", TIMEOUT_MS),
             Fate::RateLimited => {
@@ -303,7 +309,7 @@ fn price(model: &Model, input_tokens: u64, cached_tokens: u64, output_tokens: u6
 }
 
 /// When a span ended and what it cost by the list, whether or not the service says so.
-pub fn spent(span: &Trace) -> Option<(&'static Model, Time, Money)> {
+pub fn spent(span: &SpanEvent) -> Option<(&'static Model, Time, Money)> {
     let model = MODELS
         .iter()
         .find(|model| Some(model.response) == span.response_model)?;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use anyhow::Context as _;
 use farol_kafka::KafkaConfig;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -32,22 +33,19 @@ struct Note {
     sent_until_us: i64,
 }
 
-/// Sends simulated traffic to the topics of the configuration until `shutdown`. The future borrows
-/// nothing, so that it can run as a task.
+/// Sends simulated traffic to the topics of the configuration until `shutdown`. The broker must run
+/// and the topics be there.
 ///
 /// # Errors
-/// Topics that are missing, and events that Kafka did not acknowledge.
-pub fn demo(
-    context: &Context,
-    kafka: KafkaConfig,
-    shutdown: CancellationToken,
-) -> impl Future<Output = anyhow::Result<()>> + Send + use<> {
+/// No broker, topics that are missing, and events that Kafka did not acknowledge.
+pub async fn demo(context: &Context, shutdown: CancellationToken) -> anyhow::Result<()> {
     let topics = Topics::new(context, None);
+    let kafka = context
+        .kafka_if_running()
+        .context("no broker is configured, and none runs here")?;
     let note = context.dir.join("demo.json");
-    async move {
-        let waiter = Waiter::new(shutdown);
-        tokio::task::spawn_blocking(move || send(&topics, &kafka, &waiter, &note)).await?
-    }
+    let waiter = Waiter::new(shutdown);
+    tokio::task::spawn_blocking(move || send(&topics, &kafka, &waiter, &note)).await?
 }
 
 fn send(topics: &Topics, kafka: &KafkaConfig, waiter: &Waiter, note: &Path) -> anyhow::Result<()> {

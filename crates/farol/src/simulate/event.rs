@@ -62,7 +62,7 @@ pub struct Guardrail {
 
 /// A span. Empty where the interface's field is absent.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Trace {
+pub struct SpanEvent {
     pub event_id: String,
     pub event_time: Time,
     pub start_time: Time,

@@ -37,12 +37,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     context::Context,
     emit::{
-        outlet::{KafkaOutlet, Topics},
+        outlet::{self, KafkaOutlet, Topics},
         report::Report,
         time::now_us,
         wait::Waiter,
     },
     exit::{Exit, usage},
+    output,
     progress::Progress,
 };
 
@@ -62,7 +63,7 @@ pub async fn run(context: &Context, args: SimulateArgs) -> anyhow::Result<Exit> 
     let report = match destination {
         Destination::Kafka => {
             let report = to_kafka(context, simulation, shutdown, progress).await?;
-            println!("{}", report.render(json, started.elapsed()));
+            output::line(&report.render(json, started.elapsed()))?;
             report
         }
         Destination::Ndjson(file) => {
@@ -82,7 +83,7 @@ pub async fn run(context: &Context, args: SimulateArgs) -> anyhow::Result<Exit> 
             if file == Path::new("-") {
                 eprintln!("{line}");
             } else {
-                println!("{line}");
+                output::line(&line)?;
             }
             report
         }
@@ -103,10 +104,11 @@ async fn to_kafka(
     progress: Progress,
 ) -> anyhow::Result<Report> {
     let topics = Topics::new(context, None);
-    let kafka = context.kafka()?;
-    let outlet = KafkaOutlet::open(&kafka.config)?;
+    let kafka = outlet::kafka(context).await?;
+    let kafka_config = kafka.config.clone();
     let waiter = Waiter::new(shutdown);
     let sent = tokio::task::spawn_blocking(move || {
+        let outlet = KafkaOutlet::open(&kafka_config)?;
         let mut report = Report::default();
         let mut shown = Instant::now();
         let sent = send_all(simulation, &waiter, &topics, &outlet, |topic, event| {

@@ -55,11 +55,13 @@ impl Sessions {
         let user = (USERS * dice.between(0.0, 1.0).powi(3)) as u64;
         // Plan and region belong to the user, so they follow from the number.
         let mut fixed = Dice::new(user);
+        let plan: &&str = fixed.weighted(&PLANS);
+        let region: &&str = fixed.weighted(&REGIONS);
         let session = Session {
             id: format!("s-{}", dice.hex(12)),
             user: format!("u-{user:04}"),
-            plan: *fixed.weighted(&PLANS),
-            region: *fixed.weighted(&REGIONS),
+            plan,
+            region,
             turns: 0,
             last_us: now_us,
         };

@@ -8,7 +8,7 @@ use super::{
         EMBEDDING_MODEL, EMBEDDING_PRICE, ENVIRONMENTS, Prompt, SERVICES, Scenario, Service,
     },
     dice::Dice,
-    event::{Guardrail, Money, Retrieved, Time, Trace},
+    event::{Guardrail, Money, Retrieved, SpanEvent, Time},
     people::{Session, Sessions},
     text::{self, Document, SUBJECTS, Subject},
 };
@@ -17,7 +17,7 @@ use super::{
 #[derive(Debug)]
 pub struct Played {
     /// Its spans in the order in which they ended; the root comes last.
-    pub spans: Vec<Trace>,
+    pub spans: Vec<SpanEvent>,
     /// The answer that people and judges may speak about; `None` where there was none.
     pub answered: Option<Answered>,
 }
@@ -52,7 +52,7 @@ pub struct Scene<'a> {
     pub question: String,
     /// Where the request is in time, microseconds since 1970.
     pub now_us: i64,
-    pub spans: Vec<Trace>,
+    pub spans: Vec<SpanEvent>,
     answer: Option<(String, Option<String>, i64)>,
     trace_id: String,
     environment: &'static str,
@@ -142,8 +142,8 @@ impl Scene<'_> {
         operation: &'static str,
         name: impl Into<String>,
         parent: Option<&str>,
-    ) -> Trace {
-        Trace {
+    ) -> SpanEvent {
+        SpanEvent {
             event_id: self.dice.hex(32),
             start_time: Time(self.now_us),
             trace_id: self.trace_id.clone(),
@@ -157,7 +157,7 @@ impl Scene<'_> {
             name: name.into(),
             operation,
             status: "ok",
-            ..Trace::default()
+            ..SpanEvent::default()
         }
     }
 
@@ -167,19 +167,19 @@ impl Scene<'_> {
     }
 
     /// Ends a span now.
-    pub fn end(&mut self, mut span: Trace) {
+    pub fn end(&mut self, mut span: SpanEvent) {
         span.event_time = Time(self.now_us);
         span.latency_ms = (self.now_us - span.start_time.0) as f64 / 1_000.0;
         self.spans.push(span);
     }
 
     /// Marks a span as the answer that people see.
-    pub fn answer_is(&mut self, span: &Trace) {
+    pub fn answer_is(&mut self, span: &SpanEvent) {
         self.answer = Some((span.span_id.clone(), span.response_id.clone(), self.now_us));
     }
 
     /// Puts the prompt's name, version and variables on a span.
-    pub fn prompted(&self, span: &mut Trace) {
+    pub fn prompted(&self, span: &mut SpanEvent) {
         span.task = Some(self.prompt.task);
         span.prompt_id = Some(self.prompt.id);
         span.prompt_version = Some(self.prompt_version);
@@ -387,7 +387,7 @@ impl Scene<'_> {
         self.end(span);
     }
 
-    fn retrieve(&mut self, documents: &[&'static Document], parent: &str) -> Trace {
+    fn retrieve(&mut self, documents: &[&'static Document], parent: &str) -> SpanEvent {
         let mut span = self.span("retrieval", "retrieval knowledge-base", Some(parent));
         span.input = Some(self.question.clone());
         let mut score = self.dice.between(0.78, 0.95) - if self.good { 0.0 } else { 0.12 };

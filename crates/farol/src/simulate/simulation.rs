@@ -14,7 +14,7 @@ use super::{
     after,
     call::spent,
     dice::Dice,
-    event::{Cost, Evaluation, Feedback, Money, Time, Trace},
+    event::{Cost, Evaluation, Feedback, Money, SpanEvent, Time},
     people::Sessions,
     rhythm,
     scene::{self, Played},
@@ -57,7 +57,7 @@ pub enum Limit {
 
 #[derive(Debug)]
 enum Waiting {
-    Span(Box<Trace>),
+    Span(Box<SpanEvent>),
     Feedback(Box<Feedback>),
     Evaluation(Box<Evaluation>),
 }
@@ -160,7 +160,7 @@ impl Simulation {
             let feedback = after::feedback(&mut self.dice, answered);
             let evaluations = after::evaluations(&mut self.dice, answered);
             if fits {
-                for feedback in feedback {
+                if let Some(feedback) = feedback {
                     self.wait(
                         feedback.event_time.0 + lag_us,
                         Waiting::Feedback(Box::new(feedback)),
@@ -208,7 +208,7 @@ impl Simulation {
         }
     }
 
-    fn count_spent(&mut self, span: &Trace) {
+    fn count_spent(&mut self, span: &SpanEvent) {
         if let Some((model, _, cost)) = spent(span)
             && span.environment == "production"
         {

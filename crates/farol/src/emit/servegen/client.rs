@@ -128,12 +128,10 @@ impl Client {
 
     fn enter_period(&mut self, at_s: u64) -> Result<(), EmitError> {
         if at_s >= self.densities_until_s {
-            match &self.dataset_file {
-                Some(file) => {
-                    (self.densities, self.densities_until_s) = Densities::load(file, at_s)?
-                }
-                None => self.densities_until_s = u64::MAX,
-            }
+            (self.densities, self.densities_until_s) = match &self.dataset_file {
+                Some(file) => Densities::load(file, at_s)?,
+                None => (Densities::default(), u64::MAX),
+            };
         }
         Ok(())
     }
@@ -307,9 +305,10 @@ mod tests {
 
     #[test]
     fn a_long_file_is_read_in_portions_and_faults_name_the_line() {
-        let mut trace: String = (0..200)
+        let lines: Vec<String> = (0..200)
             .map(|line| format!("{},0.01,1,Gamma,1,1\n", line * 600))
             .collect();
+        let mut trace = lines.concat();
         trace.push_str("nonsense\n");
         let (_directory, client) = client(&trace, None);
         let all: Vec<_> = client.collect();

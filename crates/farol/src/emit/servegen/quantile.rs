@@ -45,20 +45,17 @@ fn cumulative_gamma(a: f64, x: f64) -> f64 {
         }
         return front * sum;
     }
-    let tiny = 1e-300;
-    let mut b = x + 1.0 - a;
-    let mut c = 1.0 / tiny;
-    let mut d = 1.0 / b;
-    let mut fraction = d;
+    let mut denominator = x + 1.0 - a;
+    let mut upper = 1.0 / TINY;
+    let mut lower = 1.0 / denominator;
+    let mut fraction = lower;
     for step in 1..STEPS_MAX {
         let step = f64::from(step);
         let numerator = -step * (step - a);
-        b += 2.0;
-        d = numerator * d + b;
-        d = 1.0 / if d.abs() < tiny { tiny } else { d };
-        c = b + numerator / c;
-        c = if c.abs() < tiny { tiny } else { c };
-        let change = d * c;
+        denominator += 2.0;
+        lower = 1.0 / away_from_zero(numerator * lower + denominator);
+        upper = away_from_zero(denominator + numerator / upper);
+        let change = lower * upper;
         fraction *= change;
         if (change - 1.0).abs() < 1e-16 {
             break;
@@ -67,17 +64,24 @@ fn cumulative_gamma(a: f64, x: f64) -> f64 {
     1.0 - front * a * fraction
 }
 
+/// Keeps Lentz's method from dividing by zero.
+const TINY: f64 = 1e-300;
+
+fn away_from_zero(value: f64) -> f64 {
+    if value.abs() < TINY { TINY } else { value }
+}
+
 /// The logarithm of the gamma function for positive values (Lanczos, g = 7, nine terms).
 fn ln_gamma(x: f64) -> f64 {
     const TERMS: [f64; 9] = [
-        0.999_999_999_999_809_93,
+        0.999_999_999_999_809_9,
         676.520_368_121_885_1,
         -1_259.139_216_722_402_8,
-        771.323_428_777_653_13,
-        -176.615_029_162_140_59,
+        771.323_428_777_653_1,
+        -176.615_029_162_140_6,
         12.507_343_278_686_905,
         -0.138_571_095_265_720_12,
-        9.984_369_578_019_571_6e-6,
+        9.984_369_578_019_572e-6,
         1.505_632_735_149_311_6e-7,
     ];
     let x = x - 1.0;
@@ -102,8 +106,8 @@ mod tests {
 
     #[test]
     fn an_exponential_is_both() {
-        for probability in [0.001, 0.5, 0.999] {
-            let expected = -(-probability as f64).ln_1p();
+        for probability in [0.001_f64, 0.5, 0.999] {
+            let expected = -(-probability).ln_1p();
             close(weibull(1.0, probability), expected);
             close(gamma(1.0, probability), expected);
         }

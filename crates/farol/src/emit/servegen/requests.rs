@@ -25,7 +25,7 @@ pub struct Identity {
 /// The requests of one window.
 pub struct Requests {
     window_s: u64,
-    requests: u64,
+    count: u64,
     index: u64,
     arrivals: Window,
     input: Stride,
@@ -44,7 +44,7 @@ impl Requests {
         };
         Self {
             window_s,
-            requests,
+            count: requests,
             index: 0,
             arrivals,
             input: Stride::new(Deal::Input, requests),
@@ -59,7 +59,7 @@ impl Requests {
     /// The next one; `densities` are those that the window was opened with.
     pub fn next(&mut self, densities: &Densities) -> Option<Request> {
         let time_us = self.arrivals.next()?;
-        let (index, requests) = (self.index, self.requests);
+        let (index, requests) = (self.index, self.count);
         self.index += 1;
         let deal = |density: &Option<Density>, order: Stride| {
             density
@@ -73,10 +73,10 @@ impl Requests {
             Some(media.as_mut()?.tokens(index, requests, densities.as_ref()?))
         };
         let attributes = text_tokens.map(|text_tokens| Composition {
-            text_tokens,
-            image_tokens: tokens(&mut self.image, &densities.image).unwrap_or_default(),
-            audio_tokens: tokens(&mut self.audio, &densities.audio).unwrap_or_default(),
-            video_tokens: tokens(&mut self.video, &densities.video).unwrap_or_default(),
+            text: text_tokens,
+            images: tokens(&mut self.image, &densities.image).unwrap_or_default(),
+            audio: tokens(&mut self.audio, &densities.audio).unwrap_or_default(),
+            videos: tokens(&mut self.video, &densities.video).unwrap_or_default(),
         });
         let input_tokens = match &attributes {
             Some(composition) => Some(composition.sum()),
@@ -134,25 +134,23 @@ impl Media {
     }
 }
 
-/// What a multimodal request consists of; kept in the event's `attributes`.
+/// What a multimodal request consists of, in tokens; kept in the event's `attributes`.
 #[derive(Serialize)]
 struct Composition {
-    text_tokens: u64,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    image_tokens: Vec<u64>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    audio_tokens: Vec<u64>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    video_tokens: Vec<u64>,
+    #[serde(rename = "text_tokens")]
+    text: u64,
+    #[serde(rename = "image_tokens", skip_serializing_if = "Vec::is_empty")]
+    images: Vec<u64>,
+    #[serde(rename = "audio_tokens", skip_serializing_if = "Vec::is_empty")]
+    audio: Vec<u64>,
+    #[serde(rename = "video_tokens", skip_serializing_if = "Vec::is_empty")]
+    videos: Vec<u64>,
 }
 
 impl Composition {
     fn sum(&self) -> u64 {
-        self.text_tokens
-            + [&self.image_tokens, &self.audio_tokens, &self.video_tokens]
-                .into_iter()
-                .flatten()
-                .sum::<u64>()
+        let media = [&self.images, &self.audio, &self.videos];
+        self.text + media.into_iter().flatten().sum::<u64>()
     }
 }
 

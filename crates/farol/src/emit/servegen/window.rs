@@ -171,13 +171,9 @@ mod tests {
             "0,0.5,0,,0,0",
         ] {
             let found = arrivals(line);
-            let rate: f64 = line
-                .split(',')
-                .nth(1)
-                .expect("a rate")
-                .parse()
-                .expect("a number");
-            assert_eq!(found.len() as f64, rate * 600.0, "{line}");
+            let requests = Parameters::parse(line).expect("a good line").requests(600);
+            assert_eq!(found.len() as u64, requests, "{line}");
+            assert!(requests >= 300, "{line}");
             assert!(
                 found.is_sorted() && found[0] >= 0 && *found.last().expect("some") <= 600_000_000,
                 "{line}"
