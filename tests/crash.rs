@@ -1,0 +1,8 @@
+//! Processes are killed, at every named point and at random: nothing is lost, nothing is doubled.
+
+mod harness;
+
+#[path = "crash/acceptance.rs"]
+mod acceptance;
+#[path = "crash/failpoints.rs"]
+mod failpoints;

@@ -1,0 +1,70 @@
+//! What the end-to-end tests share: a real Kafka, a Farol in a process of its own, and patience with a
+//! deadline. Nothing here knows Farol but by its command line, its configuration and its tables.
+
+// Each test program includes this module and uses a part of it.
+#![allow(dead_code)]
+
+pub mod events;
+pub mod farol;
+pub mod kafka;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// For what takes seconds when nothing is wrong: two test threads may share two cores with a broker.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Looks at `condition` until it holds; fails the test where it does not within `deadline`.
+pub fn wait_until<T>(
+    what: &str,
+    deadline: Duration,
+    mut condition: impl FnMut() -> Option<T>,
+) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(
+            began.elapsed() < deadline,
+            "not within {deadline:?}: {what}"
+        );
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The workspace's root.
+pub fn root() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    root.canonicalize().expect("the workspace's root is there")
+}
+
+/// A file or directory of the data that lies beside a checkout and is no part of it. `None`, said on
+/// standard error, where it is not there: the test that asks then has nothing to do.
+pub fn shared_data(path: &str) -> Option<PathBuf> {
+    let place = root().join("../shared").join(path);
+    if place.exists() {
+        return Some(place);
+    }
+    eprintln!(
+        "SKIPPED: this test needs {path} of the shared data, and {} is not there",
+        place.display()
+    );
+    None
+}
+
+/// A Python with other people's Kafka client and Delta Lake readers.
+pub fn python() -> PathBuf {
+    let output = Command::new("bash")
+        .arg(root().join("tests/services/python.sh"))
+        .output()
+        .expect("bash is there");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "tests/services/python.sh failed: {said}"
+    );
+    PathBuf::from(String::from_utf8(output.stdout).expect("a path").trim())
+}

@@ -1,0 +1,17 @@
+//! Events on their way from Kafka to tables, end to end: the program as it is shipped, over a real Kafka and
+//! over the embedded broker, through what can happen to topics, partitions, processes and input.
+
+mod harness;
+
+#[path = "pipeline/backlog.rs"]
+mod backlog;
+#[path = "pipeline/bad_input.rs"]
+mod bad_input;
+#[path = "pipeline/embedded.rs"]
+mod embedded;
+#[path = "pipeline/partitions.rs"]
+mod partitions;
+#[path = "pipeline/replay.rs"]
+mod replay;
+#[path = "pipeline/tables.rs"]
+mod tables;
