@@ -1,7 +1,6 @@
 //! What every command works with: the configuration, and the way to the lake and to Kafka.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use farol_ingest::{IngestOptions, InputTopic};
@@ -13,9 +12,6 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::progress::Progress;
 use crate::signals;
-
-/// How long a command waits for a broker before it says that there is none.
-pub const KAFKA_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What every command works with.
 #[derive(Debug)]
@@ -61,20 +57,36 @@ impl Context {
 
     /// Opens the lake; a directory is made where there is none.
     pub async fn lake(&self) -> anyhow::Result<Lake> {
-        let options = self.config.lake.storage_options.clone().into_iter().collect();
+        let options = self
+            .config
+            .lake
+            .storage_options
+            .clone()
+            .into_iter()
+            .collect();
         let uri = self.lake_uri();
-        Lake::open(&uri, options).await.with_context(|| format!("cannot open the lake at {uri}"))
+        Lake::open(&uri, options)
+            .await
+            .with_context(|| format!("cannot open the lake at {uri}"))
     }
 
     /// The configured brokers; else the embedded broker, which is started in this process unless
     /// another has it running.
     pub fn kafka(&self) -> anyhow::Result<Kafka> {
         if let Some(brokers) = &self.config.kafka.brokers {
-            return Ok(Kafka { config: self.kafka_config(brokers), embedded: None });
+            return Ok(Kafka {
+                config: self.kafka_config(brokers),
+                embedded: None,
+            });
         }
-        let (brokers, embedded) = EmbeddedBroker::connect_or_start(&self.dir, self.config.kafka.embedded)
-            .with_context(|| format!("cannot start the embedded broker in {}", self.dir.display()))?;
-        Ok(Kafka { config: self.kafka_config(&brokers), embedded })
+        let (brokers, embedded) =
+            EmbeddedBroker::connect_or_start(&self.dir, self.config.kafka.embedded).with_context(
+                || format!("cannot start the embedded broker in {}", self.dir.display()),
+            )?;
+        Ok(Kafka {
+            config: self.kafka_config(&brokers),
+            embedded,
+        })
     }
 
     /// The configured brokers or the running embedded one; `None` where there is neither. Starts nothing.
@@ -97,7 +109,10 @@ impl Context {
     /// The topics that this version reads.
     pub fn input_topics(&self) -> Vec<InputTopic> {
         let readable = |topic: &crate::config::Topic| {
-            Some(InputTopic { name: topic.name.clone(), kind: topic.readable()? })
+            Some(InputTopic {
+                name: topic.name.clone(),
+                kind: topic.readable()?,
+            })
         };
         self.config.topics.iter().filter_map(readable).collect()
     }
@@ -122,7 +137,10 @@ impl Context {
     /// How tables are kept in shape.
     pub fn maintenance_options(&self) -> MaintenanceOptions {
         let maintenance = &self.config.maintenance;
-        let mut options = MaintenanceOptions { interval: maintenance.interval.0, ..MaintenanceOptions::default() };
+        let mut options = MaintenanceOptions {
+            interval: maintenance.interval.0,
+            ..MaintenanceOptions::default()
+        };
         options.compact.target_file_bytes = maintenance.target_file_bytes.0;
         options.vacuum.older_than = maintenance.vacuum_after.0;
         // Who writes less than a day into the configuration was warned by its comment.
@@ -145,12 +163,10 @@ impl Context {
     /// Says on standard error what is configured and has no effect.
     pub fn say_not_in_effect(&self) {
         if !self.not_in_effect.is_empty() {
-            tracing::warn!("configured, but not in effect in this version: {}", self.not_in_effect.join(", "));
+            tracing::warn!(
+                "configured, but not in effect in this version: {}",
+                self.not_in_effect.join(", ")
+            );
         }
-    }
-
-    /// Where lake and embedded broker live.
-    pub fn dir(&self) -> &Path {
-        &self.dir
     }
 }

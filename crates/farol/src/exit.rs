@@ -34,5 +34,9 @@ pub fn usage(message: impl Into<String>) -> anyhow::Error {
 
 /// The exit code of an error: 2 where the user has something to mend in what they gave, else 1.
 pub fn code_of(error: &anyhow::Error) -> u8 {
-    if error.is::<UsageError>() || error.is::<ConfigError>() { 2 } else { 1 }
+    if error.is::<UsageError>() || error.is::<ConfigError>() {
+        2
+    } else {
+        1
+    }
 }

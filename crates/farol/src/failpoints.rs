@@ -70,9 +70,10 @@ fn arm(failpoints: &[Failpoint]) -> anyhow::Result<()> {
         let outcome = match failpoint.action {
             Action::Kill => kill_at(failpoint.point, failpoint.pass.unwrap_or(1)),
             Action::Error => fail::cfg(failpoint.point, &at_pass("return", failpoint.pass)),
-            Action::Sleep { ms } => {
-                fail::cfg(failpoint.point, &at_pass(&format!("sleep({ms})"), failpoint.pass))
-            }
+            Action::Sleep { ms } => fail::cfg(
+                failpoint.point,
+                &at_pass(&format!("sleep({ms})"), failpoint.pass),
+            ),
         };
         outcome.map_err(|reason| anyhow::anyhow!("cannot arm {}: {reason}", failpoint.point))?;
         tracing::warn!("failpoint {} is armed", failpoint.point);
@@ -109,11 +110,17 @@ fn kill_at(point: &'static str, pass: u64) -> Result<(), String> {
 }
 
 fn parse(text: &str) -> Result<Vec<Failpoint>, String> {
-    text.split(';').map(str::trim).filter(|part| !part.is_empty()).map(parse_one).collect()
+    text.split(';')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(parse_one)
+        .collect()
 }
 
 fn parse_one(text: &str) -> Result<Failpoint, String> {
-    let (name, rest) = text.split_once('=').ok_or_else(|| format!("`{text}` is not POINT=ACTION"))?;
+    let (name, rest) = text
+        .split_once('=')
+        .ok_or_else(|| format!("`{text}` is not POINT=ACTION"))?;
     let point = POINTS
         .into_iter()
         .find(|point| *point == name.trim())
@@ -135,7 +142,11 @@ fn parse_one(text: &str) -> Result<Failpoint, String> {
             .map(|ms| Action::Sleep { ms })
             .ok_or_else(|| format!("`{other}` is no action; there are kill, error, sleep(MS)"))?,
     };
-    Ok(Failpoint { point, action, pass })
+    Ok(Failpoint {
+        point,
+        action,
+        pass,
+    })
 }
 
 #[cfg(test)]
@@ -144,13 +155,28 @@ mod tests {
 
     #[test]
     fn several_points_are_read() {
-        let failpoints = parse("ingest.after_upload=kill@3; lake.checkpoint=error;ingest.before_commit=sleep(50)").unwrap();
+        let failpoints = parse(
+            "ingest.after_upload=kill@3; lake.checkpoint=error;ingest.before_commit=sleep(50)",
+        )
+        .unwrap();
         assert_eq!(
             failpoints,
             [
-                Failpoint { point: "ingest.after_upload", action: Action::Kill, pass: Some(3) },
-                Failpoint { point: "lake.checkpoint", action: Action::Error, pass: None },
-                Failpoint { point: "ingest.before_commit", action: Action::Sleep { ms: 50 }, pass: None },
+                Failpoint {
+                    point: "ingest.after_upload",
+                    action: Action::Kill,
+                    pass: Some(3)
+                },
+                Failpoint {
+                    point: "lake.checkpoint",
+                    action: Action::Error,
+                    pass: None
+                },
+                Failpoint {
+                    point: "ingest.before_commit",
+                    action: Action::Sleep { ms: 50 },
+                    pass: None
+                },
             ]
         );
         assert_eq!(parse(" ; ").unwrap(), []);

@@ -63,7 +63,9 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         quiet: cli.global.quiet,
         not_in_effect: loaded.not_in_effect,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let outcome = runtime.block_on(dispatch(context, cli.command));
     // A blocking read of the terminal, say, is not worth waiting for.
     runtime.shutdown_background();
@@ -97,6 +99,8 @@ fn report(error: &anyhow::Error) {
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
-        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     })
 }

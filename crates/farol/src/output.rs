@@ -46,7 +46,11 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
         for (column, cell) in row.iter().enumerate() {
             let gap = " ".repeat(widths[column].saturating_sub(cell.chars().count()));
             let space = if column == 0 { "" } else { "  " };
-            let cell = if numeric[column] { format!("{gap}{cell}") } else { format!("{cell}{gap}") };
+            let cell = if numeric[column] {
+                format!("{gap}{cell}")
+            } else {
+                format!("{cell}{gap}")
+            };
             printed.push_str(space);
             printed.push_str(&cell);
         }
@@ -63,7 +67,11 @@ fn is_number(cell: &str) -> bool {
 /// Bytes as text where they are text, else with escapes. Control characters must not reach a terminal.
 pub fn readable(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
-        Ok(text) if !text.chars().any(|letter| letter.is_control() && !matches!(letter, '\n' | '\t')) => {
+        Ok(text)
+            if !text
+                .chars()
+                .any(|letter| letter.is_control() && !matches!(letter, '\n' | '\t')) =>
+        {
             text.to_owned()
         }
         _ => bytes.escape_ascii().to_string(),
@@ -79,7 +87,11 @@ pub fn bytes(bytes: u64) -> String {
         value /= 1024.0;
         unit += 1;
     }
-    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+    if unit == 0 {
+        format!("{bytes} B")
+    } else {
+        format!("{value:.1} {}", UNITS[unit])
+    }
 }
 
 #[cfg(test)]
@@ -92,7 +104,10 @@ mod tests {
             vec!["llm.traces".to_owned(), "7".to_owned()],
             vec!["a".to_owned(), "1200".to_owned()],
         ];
-        assert_eq!(table(&["topic", "read"], &rows), "topic       read\nllm.traces     7\na           1200\n");
+        assert_eq!(
+            table(&["topic", "read"], &rows),
+            "topic       read\nllm.traces     7\na           1200\n"
+        );
     }
 
     #[test]

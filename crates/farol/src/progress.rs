@@ -74,13 +74,6 @@ impl Progress {
         }
     }
 
-    /// Sets how much there is to do.
-    pub fn set_total(&self, total: u64) {
-        if let View::Bar(bar) = &self.view {
-            bar.set_length(total);
-        }
-    }
-
     /// Takes the bar away; what was done is for the command to say.
     pub fn finish(self) {
         if let View::Bar(bar) = &self.view {
@@ -101,7 +94,11 @@ impl Lines {
         }
         *next = now + LINE_INTERVAL;
         let seconds = self.started.elapsed().as_secs_f64();
-        let of_total = if self.total > 0 { format!(" of {}", self.total) } else { String::new() };
+        let of_total = if self.total > 0 {
+            format!(" of {}", self.total)
+        } else {
+            String::new()
+        };
         eprintln!(
             "{}: {done}{of_total} {} in {seconds:.0} s ({:.0}/s)",
             self.what,
@@ -116,7 +113,10 @@ fn bar(what: &str, total: u64, unit: &'static str) -> ProgressBar {
         let template = "{msg} {wide_bar} {human_pos}/{human_len} {prefix} {per_sec} {eta}";
         (ProgressBar::new(total), template)
     } else {
-        (ProgressBar::new_spinner(), "{spinner} {msg} {human_pos} {prefix} {per_sec} {elapsed}")
+        (
+            ProgressBar::new_spinner(),
+            "{spinner} {msg} {human_pos} {prefix} {per_sec} {elapsed}",
+        )
     };
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);

@@ -40,11 +40,14 @@ pub enum LakeCommand {
     /// Recount what the marks claim; exits 3 where a claim does not hold
     Verify,
     /// Move where ingest resumes
-    #[command(name = "reset-offsets", after_help = "Examples:\n  \
+    #[command(
+        name = "reset-offsets",
+        after_help = "Examples:\n  \
         farol lake reset-offsets --topic llm.traces --to latest\n  \
         farol lake reset-offsets --topic llm.traces --partition 2 --to 1500\n\n\
         Going back makes ingest read records again: those it remembers (ingest.dedup) are duplicates, others\n\
-        become rows once more. Going forward leaves records out, counted as lost.")]
+        become rows once more. Going forward leaves records out, counted as lost."
+    )]
     ResetOffsets {
         /// The topic
         #[arg(long)]

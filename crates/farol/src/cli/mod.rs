@@ -43,7 +43,13 @@ pub struct Global {
     #[arg(long, short = 'c', value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
     /// Where the lake and the embedded broker live; commands given the same DIR find both
-    #[arg(long, value_name = "DIR", global = true, default_value = "./farol-data", hide_default_value = false)]
+    #[arg(
+        long,
+        value_name = "DIR",
+        global = true,
+        default_value = "./farol-data",
+        hide_default_value = false
+    )]
     pub dir: PathBuf,
     /// Set one key of the configuration, such as ingest.flush_interval=300ms; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE", global = true)]
@@ -107,7 +113,11 @@ mod tests {
     #[test]
     fn every_command_and_option_says_what_it_is_for() {
         fn visit(command: &clap::Command) {
-            assert!(command.get_about().is_some(), "{} has no help", command.get_name());
+            assert!(
+                command.get_about().is_some(),
+                "{} has no help",
+                command.get_name()
+            );
             for argument in command.get_arguments() {
                 assert!(
                     argument.get_help().is_some(),
@@ -124,13 +134,16 @@ mod tests {
     #[test]
     fn global_options_may_follow_the_command() {
         let cli = Cli::try_parse_from([
-            "farol", "sql", "SELECT 1", "--format", "json", "--config", "f.yaml", "--set", "a=b", "--dir", "d",
+            "farol", "sql", "SELECT 1", "--format", "json", "--config", "f.yaml", "--set", "a=b",
+            "--dir", "d",
         ])
         .unwrap();
         assert_eq!(cli.global.config, Some(PathBuf::from("f.yaml")));
         assert_eq!(cli.global.dir, PathBuf::from("d"));
         assert_eq!(cli.global.set, ["a=b"]);
-        let Command::Sql(sql) = cli.command else { panic!("not sql") };
+        let Command::Sql(sql) = cli.command else {
+            panic!("not sql")
+        };
         assert_eq!(sql.query.as_deref(), Some("SELECT 1"));
         assert_eq!(sql.format, Some(SqlFormat::Json));
     }
@@ -138,12 +151,21 @@ mod tests {
     #[test]
     fn roles_are_a_list() {
         let roles = |arguments: &[&str]| {
-            let cli = Cli::try_parse_from([&["farol", "run"], arguments].concat()).map_err(|error| error.to_string())?;
-            let Command::Run(run) = cli.command else { panic!("not run") };
+            let cli = Cli::try_parse_from([&["farol", "run"], arguments].concat())
+                .map_err(|error| error.to_string())?;
+            let Command::Run(run) = cli.command else {
+                panic!("not run")
+            };
             Ok::<_, String>(run.roles)
         };
-        assert_eq!(roles(&["--roles", "ingest,server", "--drain"]).unwrap(), [Role::Ingest, Role::Server]);
-        assert_eq!(roles(&[]).unwrap(), [Role::Ingest, Role::Maintenance, Role::Server]);
+        assert_eq!(
+            roles(&["--roles", "ingest,server", "--drain"]).unwrap(),
+            [Role::Ingest, Role::Server]
+        );
+        assert_eq!(
+            roles(&[]).unwrap(),
+            [Role::Ingest, Role::Maintenance, Role::Server]
+        );
         let error = roles(&["--roles", "jobs"]).unwrap_err();
         assert!(error.contains("ingest, maintenance, server"), "{error}");
     }

@@ -57,12 +57,15 @@ pub struct RunArgs {
 }
 
 fn parse_role(name: &str) -> Result<Role, String> {
-    Role::ALL.into_iter().find(|role| role.as_str() == name).ok_or_else(|| match name {
-        "jobs" | "triggers" | "publisher" => {
-            "this version has no such role yet; it has ingest, maintenance, server".to_owned()
-        }
-        _ => "the roles are ingest, maintenance, server".to_owned(),
-    })
+    Role::ALL
+        .into_iter()
+        .find(|role| role.as_str() == name)
+        .ok_or_else(|| match name {
+            "jobs" | "triggers" | "publisher" => {
+                "this version has no such role yet; it has ingest, maintenance, server".to_owned()
+            }
+            _ => "the roles are ingest, maintenance, server".to_owned(),
+        })
 }
 
 impl std::fmt::Display for Role {
@@ -73,8 +76,10 @@ impl std::fmt::Display for Role {
 
 /// Arguments of `farol broker`.
 #[derive(Debug, Args)]
-#[command(after_help = "Any Kafka client can use the broker: it prints its address, and writes it to \
-    DIR/broker/address.\nIt listens on loopback unless told otherwise, and asks nobody who they are.")]
+#[command(
+    after_help = "Any Kafka client can use the broker: it prints its address, and writes it to \
+    DIR/broker/address.json.\nIt listens on loopback unless told otherwise, and asks nobody who they are."
+)]
 pub struct BrokerArgs {
     /// Listen at this address [default: kafka.embedded of the configuration]
     #[arg(long, value_name = "HOST:PORT")]

@@ -11,16 +11,29 @@ use crate::output;
 /// Runs the embedded broker until a signal.
 pub async fn run(context: &Context, arguments: &BrokerArgs) -> anyhow::Result<Exit> {
     if let Some(address) = EmbeddedBroker::find(&context.dir) {
-        anyhow::bail!("the broker of {} runs already, at {address}", context.dir.display());
+        anyhow::bail!(
+            "the broker of {} runs already, at {address}",
+            context.dir.display()
+        );
     }
     let shutdown = context.shutdown()?;
     let address = arguments.addr.unwrap_or(context.config.kafka.embedded);
-    let broker = EmbeddedBroker::start(&context.dir, address)
-        .with_context(|| format!("cannot start the embedded broker in {}", context.dir.display()))?;
+    let broker = EmbeddedBroker::start(&context.dir, address).with_context(|| {
+        format!(
+            "cannot start the embedded broker in {}",
+            context.dir.display()
+        )
+    })?;
     if context.json {
-        output::json(&serde_json::json!({ "address": broker.address().to_string(), "dir": context.dir }))?;
+        output::json(
+            &serde_json::json!({ "address": broker.address().to_string(), "dir": context.dir }),
+        )?;
     } else {
-        output::line(&format!("broker at {}, data in {}; Ctrl-C stops it", broker.address(), context.dir.display()))?;
+        output::line(&format!(
+            "broker at {}, data in {}; Ctrl-C stops it",
+            broker.address(),
+            context.dir.display()
+        ))?;
     }
     shutdown.cancelled().await;
     broker.shutdown();

@@ -56,12 +56,20 @@ fn say(loaded: &Loaded, json: bool) -> anyhow::Result<()> {
             file,
             ok: true,
             error: None,
-            topics: config.topics.iter().map(|topic| topic.name.clone()).collect(),
+            topics: config
+                .topics
+                .iter()
+                .map(|topic| topic.name.clone())
+                .collect(),
             not_in_effect: loaded.not_in_effect.clone(),
         });
     }
     let name = file.as_deref().unwrap_or("no farol.yaml here: defaults");
-    let brokers = config.kafka.brokers.as_deref().unwrap_or("the embedded broker");
+    let brokers = config
+        .kafka
+        .brokers
+        .as_deref()
+        .unwrap_or("the embedded broker");
     let topics: Vec<String> = config
         .topics
         .iter()

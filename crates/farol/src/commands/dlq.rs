@@ -3,7 +3,6 @@
 use anyhow::Context as _;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Int32Type, TimestampMicrosecondType};
-use farol_ingest::replay;
 use farol_lake::sql::Session;
 use futures::TryStreamExt;
 
@@ -21,7 +20,11 @@ const DEFAULT_LIMIT: u64 = 100;
 pub async fn run(context: &Context, command: DlqCommand) -> anyhow::Result<Exit> {
     match command {
         DlqCommand::List { filter } => list(context, &filter).await,
-        DlqCommand::Show { topic, partition, offset } => show(context, &topic, partition, offset).await,
+        DlqCommand::Show {
+            topic,
+            partition,
+            offset,
+        } => show(context, &topic, partition, offset).await,
         DlqCommand::Replay { filter } => replay(context, filter).await,
     }
 }
@@ -35,7 +38,11 @@ async fn list(context: &Context, filter: &DlqFilter) -> anyhow::Result<Exit> {
          LIMIT {limit}",
         condition(filter)
     );
-    let format = if context.json { SqlFormat::Ndjson } else { SqlFormat::Table };
+    let format = if context.json {
+        SqlFormat::Ndjson
+    } else {
+        SqlFormat::Table
+    };
     let rows = sql::to_stdout(&session, &query, format).await?;
     if filter.limit.is_none() && rows == DEFAULT_LIMIT {
         tracing::info!("the newest {DEFAULT_LIMIT} are listed; --limit lists more");
@@ -46,14 +53,22 @@ async fn list(context: &Context, filter: &DlqFilter) -> anyhow::Result<Exit> {
 /// The filter as a `WHERE` clause, or nothing.
 fn condition(filter: &DlqFilter) -> String {
     let equals = |column: &str, value: &Option<String>| {
-        value.as_ref().map(|value| format!("{column} = '{}'", value.replace('\'', "''")))
+        value
+            .as_ref()
+            .map(|value| format!("{column} = '{}'", value.replace('\'', "''")))
     };
-    let conditions: Vec<String> =
-        [equals("kafka_topic", &filter.topic), equals("reason_code", &filter.reason_code)]
-            .into_iter()
-            .flatten()
-            .collect();
-    if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) }
+    let conditions: Vec<String> = [
+        equals("kafka_topic", &filter.topic),
+        equals("reason_code", &filter.reason_code),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if conditions.is_empty() {
+        String::new()
+    } else {
+        format!(" WHERE {}", conditions.join(" AND "))
+    }
 }
 
 async fn show(context: &Context, topic: &str, partition: i32, offset: i64) -> anyhow::Result<Exit> {
@@ -65,7 +80,10 @@ async fn show(context: &Context, topic: &str, partition: i32, offset: i64) -> an
     );
     if context.json {
         let rows = sql::to_stdout(&session, &query, SqlFormat::Ndjson).await?;
-        anyhow::ensure!(rows > 0, "there is no dead letter at {topic} {partition} {offset}");
+        anyhow::ensure!(
+            rows > 0,
+            "there is no dead letter at {topic} {partition} {offset}"
+        );
         return Ok(Exit::Done);
     }
     let (_, stream) = session.query(&query).await?;
@@ -77,7 +95,10 @@ async fn show(context: &Context, topic: &str, partition: i32, offset: i64) -> an
             shown += 1;
         }
     }
-    anyhow::ensure!(shown > 0, "there is no dead letter at {topic} {partition} {offset}");
+    anyhow::ensure!(
+        shown > 0,
+        "there is no dead letter at {topic} {partition} {offset}"
+    );
     Ok(Exit::Done)
 }
 
@@ -89,22 +110,38 @@ fn described(
     partition: i32,
     offset: i64,
 ) -> anyhow::Result<String> {
-    let column = |name: &str| batch.column_by_name(name).with_context(|| format!("no column {name}"));
+    let column = |name: &str| {
+        batch
+            .column_by_name(name)
+            .with_context(|| format!("no column {name}"))
+    };
     let text = |name: &str| -> anyhow::Result<String> {
         let column = arrow::compute::cast(column(name)?, &DataType::Utf8)?;
         let strings = column.as_string::<i32>();
-        Ok(if strings.is_null(row) { "-".to_owned() } else { strings.value(row).to_owned() })
+        Ok(if strings.is_null(row) {
+            "-".to_owned()
+        } else {
+            strings.value(row).to_owned()
+        })
     };
     let binary = |name: &str| -> anyhow::Result<String> {
         let column = arrow::compute::cast(column(name)?, &DataType::Binary)?;
         let values = column.as_binary::<i32>();
-        Ok(if values.is_null(row) { "-".to_owned() } else { output::readable(values.value(row)) })
+        Ok(if values.is_null(row) {
+            "-".to_owned()
+        } else {
+            output::readable(values.value(row))
+        })
     };
-    let entry = column("kafka_entry")?.as_primitive_opt::<Int32Type>().map_or(0, |entries| entries.value(row));
+    let entry = column("kafka_entry")?
+        .as_primitive_opt::<Int32Type>()
+        .map_or(0, |entries| entries.value(row));
     let ingested = column("ingested_at")?
         .as_primitive_opt::<TimestampMicrosecondType>()
         .and_then(|times| chrono::DateTime::from_timestamp_micros(times.value(row)))
-        .map_or_else(String::new, |time| time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true));
+        .map_or_else(String::new, |time| {
+            time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+        });
     Ok(format!(
         "record   {topic}, partition {partition}, offset {offset}, entry {entry}\ningested {ingested}\n\
          reason   {}: {}\nkey      {}\nheaders  {}\n\n{}",
@@ -139,6 +176,9 @@ mod tests {
             reason_code: Some("invalid_json".to_owned()),
             limit: None,
         };
-        assert_eq!(condition(&filter), " WHERE kafka_topic = 'it''s' AND reason_code = 'invalid_json'");
+        assert_eq!(
+            condition(&filter),
+            " WHERE kafka_topic = 'it''s' AND reason_code = 'invalid_json'"
+        );
     }
 }

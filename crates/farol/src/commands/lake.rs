@@ -18,13 +18,18 @@ pub async fn run(context: &Context, command: LakeCommand) -> anyhow::Result<Exit
     match command {
         LakeCommand::Tables => tables(context).await,
         LakeCommand::Compact { tables } => compact(context, &tables).await,
-        LakeCommand::Vacuum { tables, older_than, dry_run, unsafe_age } => {
-            vacuum(context, &tables, older_than, dry_run, unsafe_age).await
-        }
+        LakeCommand::Vacuum {
+            tables,
+            older_than,
+            dry_run,
+            unsafe_age,
+        } => vacuum(context, &tables, older_than, dry_run, unsafe_age).await,
         LakeCommand::Verify => verify_marks(context).await,
-        LakeCommand::ResetOffsets { topic, partition, to } => {
-            offsets::reset(context, &topic, partition, to).await
-        }
+        LakeCommand::ResetOffsets {
+            topic,
+            partition,
+            to,
+        } => offsets::reset(context, &topic, partition, to).await,
     }
 }
 
@@ -51,7 +56,10 @@ async fn tables(context: &Context) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     if summaries.is_empty() {
-        output::line(&format!("there are no tables yet in {}", context.lake_uri()))?;
+        output::line(&format!(
+            "there are no tables yet in {}",
+            context.lake_uri()
+        ))?;
         return Ok(Exit::Done);
     }
     let rows: Vec<Vec<String>> = summaries
@@ -93,7 +101,10 @@ async fn summary(table: &Table) -> anyhow::Result<TableSummary> {
 async fn chosen(lake: &Lake, names: &[String]) -> anyhow::Result<Vec<Table>> {
     let there = lake.names().await?;
     if let Some(missing) = names.iter().find(|name| !there.contains(name)) {
-        return Err(usage(format!("there is no table `{missing}`; there are {}", there.join(", "))));
+        return Err(usage(format!(
+            "there is no table `{missing}`; there are {}",
+            there.join(", ")
+        )));
     }
     let names = if names.is_empty() { &there } else { names };
     let mut tables = Vec::new();
@@ -145,14 +156,20 @@ async fn vacuum(
     dry_run: bool,
     unsafe_age: bool,
 ) -> anyhow::Result<Exit> {
-    let older_than = older_than.unwrap_or(context.config.maintenance.vacuum_after).0;
+    let older_than = older_than
+        .unwrap_or(context.config.maintenance.vacuum_after)
+        .0;
     if older_than < maintenance::SAFE_AGE && !unsafe_age {
         return Err(usage(
             "files younger than 24h may be those of a query or a writer at work; --unsafe-age allows it",
         ));
     }
     let lake = context.lake().await?;
-    let options = VacuumOptions { older_than, dry_run, unsafe_age };
+    let options = VacuumOptions {
+        older_than,
+        dry_run,
+        unsafe_age,
+    };
     let tables = chosen(&lake, names).await?;
     let progress = context.progress("vacuum", tables.len() as u64, "tables");
     for table in &tables {
@@ -162,7 +179,11 @@ async fn vacuum(
             output::json(&report)?;
             continue;
         }
-        let what = if dry_run { "would be deleted" } else { "deleted" };
+        let what = if dry_run {
+            "would be deleted"
+        } else {
+            "deleted"
+        };
         output::line(&format!(
             "{}: {} files of {} {what}",
             report.table,
@@ -182,7 +203,10 @@ async fn vacuum(
 async fn verify_marks(context: &Context) -> anyhow::Result<Exit> {
     let lake = context.lake().await?;
     let partitions = verify::verify(&lake).await?;
-    let wrong = partitions.iter().filter(|partition| !partition.problems.is_empty()).count();
+    let wrong = partitions
+        .iter()
+        .filter(|partition| !partition.problems.is_empty())
+        .count();
     if context.json {
         for partition in &partitions {
             output::json(partition)?;
@@ -191,7 +215,11 @@ async fn verify_marks(context: &Context) -> anyhow::Result<Exit> {
         let rows: Vec<Vec<String>> = partitions
             .iter()
             .map(|partition| {
-                let verdict = if partition.problems.is_empty() { "ok".to_owned() } else { partition.problems.join("; ") };
+                let verdict = if partition.problems.is_empty() {
+                    "ok".to_owned()
+                } else {
+                    partition.problems.join("; ")
+                };
                 vec![
                     partition.table.to_owned(),
                     partition.topic.clone(),
@@ -202,11 +230,21 @@ async fn verify_marks(context: &Context) -> anyhow::Result<Exit> {
                 ]
             })
             .collect();
-        let header = ["table", "topic", "partition", "rows", "dead letters", "verdict"];
+        let header = [
+            "table",
+            "topic",
+            "partition",
+            "rows",
+            "dead letters",
+            "verdict",
+        ];
         output::line(output::table(&header, &rows).trim_end())?;
     }
     if wrong > 0 {
-        tracing::error!("{wrong} of {} partitions do not hold what their marks claim", partitions.len());
+        tracing::error!(
+            "{wrong} of {} partitions do not hold what their marks claim",
+            partitions.len()
+        );
         return Ok(Exit::Degraded);
     }
     Ok(Exit::Done)

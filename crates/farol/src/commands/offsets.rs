@@ -40,12 +40,19 @@ pub async fn reset(
     let topics = context.input_topics();
     let Some(input) = topics.iter().find(|input| input.name == topic) else {
         let names: Vec<_> = topics.iter().map(|topic| topic.name.as_str()).collect();
-        return Err(usage(format!("`{topic}` is not an input topic; there are {}", names.join(", "))));
+        return Err(usage(format!(
+            "`{topic}` is not an input topic; there are {}",
+            names.join(", ")
+        )));
     };
     let lake = context.lake().await?;
     let kafka = context.kafka()?;
-    let broker = ask_broker(&kafka.config, std::slice::from_ref(input)).await.context("Kafka")?;
-    let table = lake.table(input.kind.table(), &TableSpec::raw(input.kind)).await?;
+    let broker = ask_broker(&kafka.config, std::slice::from_ref(input))
+        .await
+        .context("Kafka")?;
+    let table = lake
+        .table(input.kind.table(), &TableSpec::raw(input.kind))
+        .await?;
     let prefix = PartitionKey::topic_prefix(&broker.cluster_id, topic);
     let marks = by_partition(&table.marks(&prefix).await?);
     let moves = plan_all(topic, partition, to, &broker, &marks)?;
@@ -57,7 +64,11 @@ pub async fn reset(
             if planned.left_out > 0 {
                 set.push((key.app_id(Mark::Lost), lost));
             }
-            Step { guard: key.app_id(Mark::Next), from: planned.from, marks: set }
+            Step {
+                guard: key.app_id(Mark::Next),
+                from: planned.from,
+                marks: set,
+            }
         });
         commit(&table, steps.collect()).await?;
     }
@@ -75,10 +86,18 @@ fn say(context: &Context, topic: &str, moves: &[Move]) -> anyhow::Result<()> {
         output::line("nothing to move: ingest resumes there already")?;
     }
     for moved in moves {
-        let from = moved.from.map_or_else(|| "the start".to_owned(), |from| from.to_string());
-        let left_out =
-            if moved.left_out > 0 { format!(", leaving out {}", moved.left_out) } else { String::new() };
-        output::line(&format!("{topic} {}: from {from} to {}{left_out}", moved.partition, moved.to))?;
+        let from = moved
+            .from
+            .map_or_else(|| "the start".to_owned(), |from| from.to_string());
+        let left_out = if moved.left_out > 0 {
+            format!(", leaving out {}", moved.left_out)
+        } else {
+            String::new()
+        };
+        output::line(&format!(
+            "{topic} {}: from {from} to {}{left_out}",
+            moved.partition, moved.to
+        ))?;
     }
     Ok(())
 }
@@ -117,7 +136,12 @@ fn plan_all(
 }
 
 /// Where one partition goes; `None` where it is there already.
-fn plan(partition: i32, next: Option<i64>, log: LogRange, to: ResetTo) -> Result<Option<Move>, String> {
+fn plan(
+    partition: i32,
+    next: Option<i64>,
+    log: LogRange,
+    to: ResetTo,
+) -> Result<Option<Move>, String> {
     let to = match to {
         ResetTo::Earliest => log.start,
         ResetTo::Latest => log.end,
@@ -134,7 +158,12 @@ fn plan(partition: i32, next: Option<i64>, log: LogRange, to: ResetTo) -> Result
     if to == resumes_at {
         return Ok(None);
     }
-    Ok(Some(Move { partition, from: next, to, left_out: (to - resumes_at).max(0) }))
+    Ok(Some(Move {
+        partition,
+        from: next,
+        to,
+        left_out: (to - resumes_at).max(0),
+    }))
 }
 
 async fn lower_dead_letters(
@@ -158,7 +187,11 @@ async fn lower_dead_letters(
             })
         })
         .collect();
-    if steps.is_empty() { Ok(()) } else { commit(&table, steps).await }
+    if steps.is_empty() {
+        Ok(())
+    } else {
+        commit(&table, steps).await
+    }
 }
 
 async fn commit(table: &Table, steps: Vec<Step>) -> anyhow::Result<()> {
@@ -177,7 +210,9 @@ mod tests {
     const LOG: LogRange = LogRange { start: 10, end: 50 };
 
     fn planned(next: Option<i64>, to: ResetTo) -> Option<(i64, i64)> {
-        plan(0, next, LOG, to).unwrap().map(|planned| (planned.to, planned.left_out))
+        plan(0, next, LOG, to)
+            .unwrap()
+            .map(|planned| (planned.to, planned.left_out))
     }
 
     #[test]
@@ -199,6 +234,10 @@ mod tests {
     fn staying_is_no_move_and_elsewhere_is_refused() {
         assert_eq!(planned(Some(50), ResetTo::Latest), None);
         assert_eq!(planned(None, ResetTo::Earliest), None);
-        assert!(plan(3, Some(20), LOG, ResetTo::Offset(51)).unwrap_err().starts_with("partition 3 holds"));
+        assert!(
+            plan(3, Some(20), LOG, ResetTo::Offset(51))
+                .unwrap_err()
+                .starts_with("partition 3 holds")
+        );
     }
 }

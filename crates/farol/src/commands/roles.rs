@@ -40,7 +40,12 @@ enum Ended {
 
 /// Binds the HTTP server's address, so that a taken one is told before anything starts.
 pub async fn bind_http(context: &Context, roles: &[Role]) -> anyhow::Result<Option<TcpListener>> {
-    let Some(address) = context.config.server.http.filter(|_| roles.contains(&Role::Server)) else {
+    let Some(address) = context
+        .config
+        .server
+        .http
+        .filter(|_| roles.contains(&Role::Server))
+    else {
         return Ok(None);
     };
     let listener = TcpListener::bind(address).await.with_context(|| {
@@ -58,7 +63,10 @@ pub async fn play(context: &Context, plan: Plan<'_>) -> anyhow::Result<Option<In
     let stop = plan.shutdown.child_token();
     let readiness = Readiness::default();
     // Before any role starts: what is recorded before the recorder is installed goes nowhere.
-    let server = plan.http.is_some().then(|| ServerState::new(readiness.clone()));
+    let server = plan
+        .http
+        .is_some()
+        .then(|| ServerState::new(readiness.clone()));
     let mut tasks = JoinSet::new();
     for role in plan.roles {
         match role {
@@ -119,13 +127,17 @@ fn spawn_ingest(
         runtime: tokio::runtime::Handle::current(),
     };
     let (sender, outcome) = tokio::sync::oneshot::channel();
-    let thread = std::thread::Builder::new().name("farol-ingest".to_owned()).spawn(move || {
-        // The receiver is gone only when the process is ending anyway.
-        let _ = sender.send(farol_ingest::run(ingest));
-    });
+    let thread = std::thread::Builder::new()
+        .name("farol-ingest".to_owned())
+        .spawn(move || {
+            // The receiver is gone only when the process is ending anyway.
+            let _ = sender.send(farol_ingest::run(ingest));
+        });
     tasks.spawn(async move {
         thread.context("the operating system gives no thread")?;
-        let report = outcome.await.context("ingest ended unexpectedly; see the log above")?;
+        let report = outcome
+            .await
+            .context("ingest ended unexpectedly; see the log above")?;
         Ok(Ended::Ingest(report.context("ingest")?))
     });
 }

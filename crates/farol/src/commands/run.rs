@@ -10,14 +10,21 @@ use super::roles::{self, Plan};
 /// Runs the roles until a signal, or until a drain is done.
 pub async fn run(context: &Context, arguments: &RunArgs) -> anyhow::Result<Exit> {
     if arguments.drain && !arguments.roles.contains(&Role::Ingest) {
-        return Err(usage("--drain needs the role ingest: the others read no topic"));
+        return Err(usage(
+            "--drain needs the role ingest: the others read no topic",
+        ));
     }
     context.say_not_in_effect();
     let shutdown = context.shutdown()?;
     let http = roles::bind_http(context, &arguments.roles).await?;
     let kafka = context.kafka()?;
     let names: Vec<_> = arguments.roles.iter().map(|role| role.as_str()).collect();
-    tracing::info!("running {}; Kafka {}, lake {}", names.join(", "), kafka.config.brokers, context.lake_uri());
+    tracing::info!(
+        "running {}; Kafka {}, lake {}",
+        names.join(", "),
+        kafka.config.brokers,
+        context.lake_uri()
+    );
     let plan = Plan {
         roles: &arguments.roles,
         kafka: kafka.config.clone(),
@@ -40,7 +47,12 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> anyhow::Result<Exit>
     } else {
         output::line(&format!(
             "read {}: stored {}, duplicates {}, dead letters {}; lost {}; {} commits",
-            report.read, report.stored, report.duplicates, report.dead_letters, report.lost, report.commits
+            report.read,
+            report.stored,
+            report.duplicates,
+            report.dead_letters,
+            report.lost,
+            report.commits
         ))?;
     }
     if stopped > 0 {

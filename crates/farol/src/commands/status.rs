@@ -37,18 +37,26 @@ pub async fn run(context: &Context) -> anyhow::Result<Exit> {
     let topics = context.input_topics();
     let lake = context.lake().await?;
     let broker = match context.kafka_if_running() {
-        None => Err(anyhow::anyhow!("no broker is configured, and the embedded one of {} does not run", context.dir.display())),
+        None => Err(anyhow::anyhow!(
+            "no broker is configured, and the embedded one of {} does not run",
+            context.dir.display()
+        )),
         Some(kafka) => ask_broker(&kafka, &topics).await,
     };
     let marks = status::marks_of(&lake, &topics).await?;
-    let now_us = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64);
+    let now_us = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_micros() as i64);
     let partitions = status::partitions(&topics, &marks, broker.as_ref().ok(), now_us);
     if context.json {
         output::json(&Status {
             partitions: &partitions,
             jobs: [],
             triggers: serde_json::Map::new(),
-            publisher: Publisher { next_action: None, pending: None },
+            publisher: Publisher {
+                next_action: None,
+                pending: None,
+            },
         })?;
     } else {
         output::line(text(&partitions, now_us).trim_end())?;
@@ -57,7 +65,11 @@ pub async fn run(context: &Context) -> anyhow::Result<Exit> {
         tracing::warn!("Kafka did not answer, so this is what the lake knows: {reason:#}");
     }
     let stopped = partitions.iter().any(|partition| partition.error.is_some());
-    Ok(if broker.is_err() || stopped { Exit::Degraded } else { Exit::Done })
+    Ok(if broker.is_err() || stopped {
+        Exit::Degraded
+    } else {
+        Exit::Done
+    })
 }
 
 /// The table for people, and a line for whatever needs more words.
@@ -80,13 +92,26 @@ fn text(partitions: &[PartitionStatus], now_us: i64) -> String {
                 partition.duplicates.to_string(),
                 partition.dead_letters.to_string(),
                 partition.lost.to_string(),
-                partition.watermark_us.map_or_else(|| "-".to_owned(), |time_us| ago(time_us, now_us)),
+                partition
+                    .watermark_us
+                    .map_or_else(|| "-".to_owned(), |time_us| ago(time_us, now_us)),
                 partition.owner.clone().unwrap_or_else(|| "-".to_owned()),
             ]
         })
         .collect();
     let header = [
-        "topic", "part", "next", "end", "lag", "read", "stored", "dup", "dead", "lost", "watermark", "owner",
+        "topic",
+        "part",
+        "next",
+        "end",
+        "lag",
+        "read",
+        "stored",
+        "dup",
+        "dead",
+        "lost",
+        "watermark",
+        "owner",
     ];
     let mut text = output::table(&header, &rows);
     for partition in partitions {
@@ -144,11 +169,24 @@ fn ask(kafka: &KafkaConfig, names: &[String]) -> anyhow::Result<BrokerView> {
         BTreeMap::new()
     });
     let logs = ranges.into_iter().map(|(at, (start, end))| {
-        let topic_id = ids.get(at.topic.as_ref()).cloned().unwrap_or_else(|| "-".to_owned());
+        let topic_id = ids
+            .get(at.topic.as_ref())
+            .cloned()
+            .unwrap_or_else(|| "-".to_owned());
         let owner = owners.remove(&at);
-        ((at.topic.to_string(), at.partition), LogView { topic_id, range: LogRange { start, end }, owner })
+        (
+            (at.topic.to_string(), at.partition),
+            LogView {
+                topic_id,
+                range: LogRange { start, end },
+                owner,
+            },
+        )
     });
-    Ok(BrokerView { cluster_id, logs: logs.collect() })
+    Ok(BrokerView {
+        cluster_id,
+        logs: logs.collect(),
+    })
 }
 
 #[cfg(test)]

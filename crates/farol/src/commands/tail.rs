@@ -31,7 +31,11 @@ pub async fn run(context: &Context, arguments: &TailArgs) -> anyhow::Result<Exit
         let mut tail = Tail::open(&config, &topic, from)?;
         while left > 0 && !shutdown.is_cancelled() {
             if let Some(record) = tail.next(WAIT)? {
-                output::line(&if json { as_json(&topic, &record).to_string() } else { as_text(&record) })?;
+                output::line(&if json {
+                    as_json(&topic, &record).to_string()
+                } else {
+                    as_text(&record)
+                })?;
                 left -= 1;
             }
         }
@@ -44,10 +48,25 @@ pub async fn run(context: &Context, arguments: &TailArgs) -> anyhow::Result<Exit
 }
 
 fn as_text(record: &TailedRecord) -> String {
-    let time = record.timestamp_ms.and_then(DateTime::from_timestamp_millis);
-    let time = time.map_or_else(|| "-".to_owned(), |time| time.to_rfc3339_opts(SecondsFormat::Millis, true));
-    let shown = |bytes: &Option<Vec<u8>>| bytes.as_deref().map_or_else(|| "-".to_owned(), output::readable);
-    format!("{}/{} {time} {} {}", record.partition, record.offset, shown(&record.key), shown(&record.payload))
+    let time = record
+        .timestamp_ms
+        .and_then(DateTime::from_timestamp_millis);
+    let time = time.map_or_else(
+        || "-".to_owned(),
+        |time| time.to_rfc3339_opts(SecondsFormat::Millis, true),
+    );
+    let shown = |bytes: &Option<Vec<u8>>| {
+        bytes
+            .as_deref()
+            .map_or_else(|| "-".to_owned(), output::readable)
+    };
+    format!(
+        "{}/{} {time} {} {}",
+        record.partition,
+        record.offset,
+        shown(&record.key),
+        shown(&record.payload)
+    )
 }
 
 /// Text as it is; other bytes as `{"base64": …}`. A value that is JSON is put in as JSON.
@@ -59,7 +78,10 @@ fn as_json(topic: &str, record: &TailedRecord) -> Value {
             Err(_) => json!({ "base64": BASE64.encode(bytes) }),
         },
     };
-    let value = record.payload.as_deref().and_then(|payload| serde_json::from_slice(payload).ok());
+    let value = record
+        .payload
+        .as_deref()
+        .and_then(|payload| serde_json::from_slice(payload).ok());
     let headers: Vec<Value> = record
         .headers
         .iter()
@@ -94,13 +116,19 @@ mod tests {
     #[test]
     fn records_print_as_text() {
         assert_eq!(as_text(&record(b"{}")), "1/7 1970-01-01T00:00:00.000Z k {}");
-        assert_eq!(as_text(&record(b"\x1b")), "1/7 1970-01-01T00:00:00.000Z k \\x1b");
+        assert_eq!(
+            as_text(&record(b"\x1b")),
+            "1/7 1970-01-01T00:00:00.000Z k \\x1b"
+        );
     }
 
     #[test]
     fn records_print_as_json() {
         let json = as_json("t", &record(b"{\"a\":1}"));
-        assert_eq!((&json["value"]["a"], &json["key"]), (&json!(1), &json!("k")));
+        assert_eq!(
+            (&json["value"]["a"], &json["key"]),
+            (&json!(1), &json!("k"))
+        );
         assert_eq!(json["headers"][0]["value"]["base64"], "/w==");
         assert_eq!(as_json("t", &record(b"plain"))["value"], "plain");
     }

@@ -39,12 +39,19 @@ pub async fn create(context: &Context) -> anyhow::Result<Exit> {
 }
 
 fn described(topic: &Ensured) -> String {
-    let Ensured { topic, created, partitions, configured_partitions } = topic;
+    let Ensured {
+        topic,
+        created,
+        partitions,
+        configured_partitions,
+    } = topic;
     match (*created, partitions == configured_partitions) {
         (true, _) => format!("created  {topic}, {partitions} partitions"),
         (false, true) => format!("there    {topic}, {partitions} partitions"),
         (false, false) => {
-            format!("there    {topic}, {partitions} partitions (the configuration says {configured_partitions})")
+            format!(
+                "there    {topic}, {partitions} partitions (the configuration says {configured_partitions})"
+            )
         }
     }
 }
@@ -62,13 +69,19 @@ pub async fn ensure(context: &Context, kafka: &KafkaConfig) -> anyhow::Result<Ve
     for at in there {
         *partitions.entry(at.topic.to_string()).or_default() += 1;
     }
-    let ensured = wanted.into_iter().zip(outcomes).map(|(topic, (_, outcome))| Ensured {
-        created: outcome == Created::Created,
-        // The brokers may not have told each other of a new topic yet.
-        partitions: partitions.get(&topic.name).copied().unwrap_or(topic.partitions),
-        configured_partitions: topic.partitions,
-        topic: topic.name,
-    });
+    let ensured = wanted
+        .into_iter()
+        .zip(outcomes)
+        .map(|(topic, (_, outcome))| Ensured {
+            created: outcome == Created::Created,
+            // The brokers may not have told each other of a new topic yet.
+            partitions: partitions
+                .get(&topic.name)
+                .copied()
+                .unwrap_or(topic.partitions),
+            configured_partitions: topic.partitions,
+            topic: topic.name,
+        });
     Ok(ensured.collect())
 }
 
@@ -76,7 +89,10 @@ pub async fn ensure(context: &Context, kafka: &KafkaConfig) -> anyhow::Result<Ve
 fn wanted(config: &Config) -> Vec<TopicSpec> {
     let retention = |topic: &crate::config::Topic| {
         let retention = topic.retention?;
-        Some(("retention.ms".to_owned(), retention.0.as_millis().to_string()))
+        Some((
+            "retention.ms".to_owned(),
+            retention.0.as_millis().to_string(),
+        ))
     };
     let inputs = config.topics.iter().map(|topic| TopicSpec {
         name: topic.name.clone(),
@@ -107,15 +123,29 @@ mod tests {
         config.topics[0].retention = Some("1d".parse().unwrap());
         let wanted = wanted(&config);
         assert_eq!(wanted.len(), 11);
-        assert_eq!((wanted[0].name.as_str(), wanted[0].partitions), ("llm.traces", 4));
+        assert_eq!(
+            (wanted[0].name.as_str(), wanted[0].partitions),
+            ("llm.traces", 4)
+        );
         assert_eq!(wanted[0].settings["retention.ms"], "86400000");
-        let alerts = wanted.iter().find(|topic| topic.name == "llm.alerts").unwrap();
+        let alerts = wanted
+            .iter()
+            .find(|topic| topic.name == "llm.alerts")
+            .unwrap();
         assert_eq!(alerts.settings["cleanup.policy"], "compact");
     }
 
     #[test]
     fn what_is_there_is_said_with_its_difference() {
-        let topic = Ensured { topic: "t".into(), created: false, partitions: 2, configured_partitions: 4 };
-        assert_eq!(described(&topic), "there    t, 2 partitions (the configuration says 4)");
+        let topic = Ensured {
+            topic: "t".into(),
+            created: false,
+            partitions: 2,
+            configured_partitions: 4,
+        };
+        assert_eq!(
+            described(&topic),
+            "there    t, 2 partitions (the configuration says 4)"
+        );
     }
 }

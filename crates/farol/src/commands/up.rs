@@ -27,11 +27,21 @@ pub async fn run(context: Context, arguments: UpArgs) -> anyhow::Result<Exit> {
     let http = roles::bind_http(&context, &Role::ALL).await?;
     let kafka = context.kafka()?;
     let created = topics::ensure(&context, &kafka.config).await?;
-    tracing::debug!("{} topics created", created.iter().filter(|topic| topic.created).count());
+    tracing::debug!(
+        "{} topics created",
+        created.iter().filter(|topic| topic.created).count()
+    );
     say_addresses(&context, &kafka, roles::address_of(http.as_ref()))?;
-    let demo = arguments.demo.then(|| spawn_demo(context.clone(), shutdown.clone()));
-    let plan =
-        Plan { roles: &Role::ALL, kafka: kafka.config.clone(), drain: false, shutdown: shutdown.clone(), http };
+    let demo = arguments
+        .demo
+        .then(|| spawn_demo(context.clone(), shutdown.clone()));
+    let plan = Plan {
+        roles: &Role::ALL,
+        kafka: kafka.config.clone(),
+        drain: false,
+        shutdown: shutdown.clone(),
+        http,
+    };
     let outcome = roles::play(&context, plan).await;
     shutdown.cancel();
     if let Some(demo) = demo {
@@ -88,19 +98,27 @@ fn say_addresses(
             "http": http.map(|address| address.to_string()), "dir": context.dir,
         }));
     }
-    let broker = if embedded { " (embedded; any Kafka client can use it)" } else { "" };
+    let broker = if embedded {
+        " (embedded; any Kafka client can use it)"
+    } else {
+        ""
+    };
     output::line("farol is up; Ctrl-C stops it")?;
     output::line(&format!("  kafka  {}{broker}", kafka.config.brokers))?;
     output::line(&format!("  lake   {}", context.lake_uri()))?;
     if let Some(address) = http {
-        output::line(&format!("  http   http://{address}/readyz, /healthz, /metrics"))?;
+        output::line(&format!(
+            "  http   http://{address}/readyz, /healthz, /metrics"
+        ))?;
     }
     let dir = if context.dir == Path::new("./farol-data") {
         String::new()
     } else {
         format!(" --dir {}", context.dir.display())
     };
-    output::line(&format!("  try    farol{dir} sql \"SELECT service, count(*) FROM traces GROUP BY 1\""))?;
+    output::line(&format!(
+        "  try    farol{dir} sql \"SELECT service, count(*) FROM traces GROUP BY 1\""
+    ))?;
     Ok(())
 }
 

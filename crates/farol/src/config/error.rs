@@ -17,15 +17,24 @@ pub struct ConfigError {
 
 impl ConfigError {
     pub(crate) fn new(message: impl Into<String>, origin: Option<Origin>) -> Self {
-        Self { message: message.into(), origin, help: None, source: None }
+        Self {
+            message: message.into(),
+            origin,
+            help: None,
+            source: None,
+        }
     }
 
     /// A file that is not YAML.
     pub(crate) fn syntax(error: &serde_saphyr::Error) -> Self {
         let message = error.without_snippet().to_string();
         // The place is told apart, and the library's own options are none of the user's.
-        let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(before, _)| before);
-        let message = message.split_once(", set DuplicateKeyPolicy").map_or(message, |(before, _)| before);
+        let message = message
+            .rsplit_once(" at line ")
+            .map_or(message.as_str(), |(before, _)| before);
+        let message = message
+            .split_once(", set DuplicateKeyPolicy")
+            .map_or(message, |(before, _)| before);
         Self::new(message, error.location().map(origin_of))
     }
 
@@ -104,15 +113,25 @@ impl serde::de::Error for ConfigError {
 
 impl Diagnostic for ConfigError {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.help
+            .as_ref()
+            .map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.source.as_deref().map(|source| source as &dyn SourceCode)
+        self.source
+            .as_deref()
+            .map(|source| source as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let Some(Origin::File { offset, length, line, column }) = &self.origin else {
+        let Some(Origin::File {
+            offset,
+            length,
+            line,
+            column,
+        }) = &self.origin
+        else {
             return None;
         };
         let text = self.source.as_ref()?.inner();
@@ -128,7 +147,11 @@ fn offset_of(text: &str, line: u64, column: u64) -> usize {
     let column = usize::try_from(column.saturating_sub(1)).unwrap_or(usize::MAX);
     let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
     let rest = &text[start..];
-    start + rest.char_indices().nth(column).map_or(rest.len(), |(offset, _)| offset)
+    start
+        + rest
+            .char_indices()
+            .nth(column)
+            .map_or(rest.len(), |(offset, _)| offset)
 }
 
 /// The known name that differs least from what was written, if the difference looks like a slip.

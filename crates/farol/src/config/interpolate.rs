@@ -42,10 +42,12 @@ pub(crate) fn interpolate(node: &mut Node, lookup: &impl Lookup) -> Result<(), C
             }
             Ok(())
         }
-        Value::List(items) => items.iter_mut().try_for_each(|item| interpolate(item, lookup)),
-        Value::Map(entries) => {
-            entries.iter_mut().try_for_each(|(_, item)| interpolate(item, lookup))
-        }
+        Value::List(items) => items
+            .iter_mut()
+            .try_for_each(|item| interpolate(item, lookup)),
+        Value::Map(entries) => entries
+            .iter_mut()
+            .try_for_each(|(_, item)| interpolate(item, lookup)),
     }
 }
 
@@ -76,14 +78,20 @@ fn replace(text: &str, lookup: &impl Lookup) -> Result<Option<String>, String> {
 
 fn resolve(reference: &str, lookup: &impl Lookup) -> Result<String, String> {
     if let Some(path) = reference.strip_prefix("file:") {
-        let text = lookup.file(path).map_err(|error| format!("cannot read file {path}: {error}"))?;
+        let text = lookup
+            .file(path)
+            .map_err(|error| format!("cannot read file {path}: {error}"))?;
         return Ok(text.trim_end_matches(['\n', '\r']).to_owned());
     }
     let mut letters = reference.chars();
-    let is_name = letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+    let is_name = letters
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
         && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
     if !is_name {
-        return Err(format!("`${{{reference}}}` is neither ${{NAME}} nor ${{file:PATH}}"));
+        return Err(format!(
+            "`${{{reference}}}` is neither ${{NAME}} nor ${{file:PATH}}"
+        ));
     }
     lookup
         .variable(reference)
@@ -115,7 +123,10 @@ mod tests {
         assert_eq!(replaced("plain $5"), None);
         assert_eq!(replaced("${PASSWORD}").as_deref(), Some("s3cret: #1"));
         assert_eq!(replaced("a${file:run/token}b").as_deref(), Some("aabcb"));
-        assert_eq!(replaced("$${PASSWORD} ${PASSWORD}").as_deref(), Some("${PASSWORD} s3cret: #1"));
+        assert_eq!(
+            replaced("$${PASSWORD} ${PASSWORD}").as_deref(),
+            Some("${PASSWORD} s3cret: #1")
+        );
     }
 
     #[test]
@@ -124,6 +135,9 @@ mod tests {
         assert_eq!(error("${NOPE}"), "environment variable NOPE is not set");
         assert!(error("${file:missing}").starts_with("cannot read file missing: "));
         assert!(error("${PASSWORD").contains("no closing brace"));
-        assert_eq!(error("${a-b}"), "`${a-b}` is neither ${NAME} nor ${file:PATH}");
+        assert_eq!(
+            error("${a-b}"),
+            "`${a-b}` is neither ${NAME} nor ${file:PATH}"
+        );
     }
 }

@@ -18,9 +18,9 @@ use std::path::{Path, PathBuf};
 
 pub use error::ConfigError;
 pub use types::{Config, Topic};
-pub use units::Span;
 #[cfg(test)]
 use units::ByteSize;
+pub use units::Span;
 
 use tree::{Node, Origin, Scalar, Value};
 
@@ -64,7 +64,10 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         Some((path, text)) => (path.display().to_string(), text.as_str()),
         None => (String::new(), ""),
     };
-    let directory = file.as_ref().and_then(|(path, _)| path.parent()).unwrap_or(Path::new("."));
+    let directory = file
+        .as_ref()
+        .and_then(|(path, _)| path.parent())
+        .unwrap_or(Path::new("."));
     read(text, directory, sources)
         .map(|(config, not_in_effect)| Loaded {
             config,
@@ -79,9 +82,10 @@ fn find_file(named: Option<&Path>) -> Result<Option<(PathBuf, String)>, ConfigEr
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Some((path.to_owned(), text))),
         Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => {
-            Err(ConfigError::new(format!("cannot read {}: {error}", path.display()), None))
-        }
+        Err(error) => Err(ConfigError::new(
+            format!("cannot read {}: {error}", path.display()),
+            None,
+        )),
     }
 }
 
@@ -118,8 +122,14 @@ fn read(
 /// may hold any character).
 fn layered_value(path: &[String], value: &str, origin: Origin) -> Node {
     if tree::is_open(path) {
-        let scalar = Scalar { text: value.to_owned(), interpolated: true };
-        return Node { value: Value::Scalar(scalar), origin };
+        let scalar = Scalar {
+            text: value.to_owned(),
+            interpolated: true,
+        };
+        return Node {
+            value: Value::Scalar(scalar),
+            origin,
+        };
     }
     Node::parse_value(value, origin)
 }

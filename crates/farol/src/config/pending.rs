@@ -21,7 +21,8 @@ pub(crate) fn not_in_effect(written: &[String], config: &Config) -> Vec<String> 
     let mut keys = Vec::new();
     for prefix in PENDING {
         let is_below = |path: &&String| {
-            path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            path.strip_prefix(prefix)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
         let mut below = written.iter().filter(is_below);
         match (below.next(), below.next()) {
@@ -32,9 +33,17 @@ pub(crate) fn not_in_effect(written: &[String], config: &Config) -> Vec<String> 
     }
     for topic in &config.topics {
         if topic.kind.event_kind().is_none() {
-            keys.push(format!("topic {} (kind {} is not read yet)", topic.name, topic.kind.as_str()));
+            keys.push(format!(
+                "topic {} (kind {} is not read yet)",
+                topic.name,
+                topic.kind.as_str()
+            ));
         } else if topic.format != Format::Json {
-            keys.push(format!("topic {} (format {} is not read yet)", topic.name, topic.format.as_str()));
+            keys.push(format!(
+                "topic {} (format {} is not read yet)",
+                topic.name,
+                topic.format.as_str()
+            ));
         }
     }
     keys

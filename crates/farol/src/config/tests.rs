@@ -6,11 +6,21 @@ fn parse(text: &str) -> Result<(Config, Vec<String>), String> {
     parse_with(text, &[], &[])
 }
 
-fn parse_with(text: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Result<(Config, Vec<String>), String> {
+fn parse_with(
+    text: &str,
+    variables: &[(&str, &str)],
+    arguments: &[&str],
+) -> Result<(Config, Vec<String>), String> {
     let sources = Sources {
         file: None,
-        environment: variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-        arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+        environment: variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
+        arguments: arguments
+            .iter()
+            .map(|argument| (*argument).to_owned())
+            .collect(),
     };
     read(text, Path::new("."), &sources)
         .map_err(|error| error.in_file("farol.yaml", text).to_string())
@@ -34,14 +44,24 @@ fn the_example_names_every_key() {
     collect_keys(&tree, &mut keys);
     let printed = format!("{:#?}", Config::default());
     for line in printed.lines() {
-        if let Some((field, _)) = line.trim().split_once(':').filter(|(field, _)| is_identifier(field)) {
-            assert!(keys.contains(field), "farol.example.yaml does not have `{field}`");
+        if let Some((field, _)) = line
+            .trim()
+            .split_once(':')
+            .filter(|(field, _)| is_identifier(field))
+        {
+            assert!(
+                keys.contains(field),
+                "farol.example.yaml does not have `{field}`"
+            );
         }
     }
 }
 
 fn is_identifier(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_')
+    !text.is_empty()
+        && text
+            .chars()
+            .all(|letter| letter.is_ascii_lowercase() || letter == '_')
 }
 
 fn collect_keys(node: &Node, keys: &mut std::collections::BTreeSet<String>) {
@@ -69,7 +89,11 @@ fn later_layers_cover_earlier_ones() {
             ("FAROL__KAFKA__PROPERTIES__SASL_PASSWORD", "a: [b"),
             ("FAROL_FAILPOINT", "not ours"),
         ],
-        &["kafka.brokers=argument:9092", "kafka.properties.security.protocol=SSL", "ingest.dedup.horizon=1m"],
+        &[
+            "kafka.brokers=argument:9092",
+            "kafka.properties.security.protocol=SSL",
+            "ingest.dedup.horizon=1m",
+        ],
     )
     .unwrap();
     assert_eq!(config.kafka.brokers.as_deref(), Some("argument:9092"));
@@ -87,49 +111,104 @@ fn a_list_is_given_whole_or_item_by_item() {
     let (config, _) = parse_with("", &[], &["topics=[{name: t, kind: cost}]"]).unwrap();
     assert_eq!(config.topics.len(), 1);
     assert_eq!(config.topics[0].partitions, 1);
-    let (config, _) = parse_with("topics: [{name: t, kind: cost}]", &[], &["topics.0.partitions=8"]).unwrap();
+    let (config, _) = parse_with(
+        "topics: [{name: t, kind: cost}]",
+        &[],
+        &["topics.0.partitions=8"],
+    )
+    .unwrap();
     assert_eq!(config.topics[0].partitions, 8);
     let error = parse_with("", &[], &["topics.0.partitions=8"]).unwrap_err();
-    assert_eq!(error, "--set topics.0.partitions: there is nothing below which `0` could be set");
+    assert_eq!(
+        error,
+        "--set topics.0.partitions: there is nothing below which `0` could be set"
+    );
 }
 
 #[test]
 fn numbers_keep_their_text_where_text_is_asked() {
     let text = "kafka: {properties: {sasl.username: 0123, a: 1.10, b: true, c: 1e3}}";
     let (config, _) = parse(text).unwrap();
-    let values: Vec<&str> = config.kafka.properties.values().map(String::as_str).collect();
+    let values: Vec<&str> = config
+        .kafka
+        .properties
+        .values()
+        .map(String::as_str)
+        .collect();
     assert_eq!(values, ["1.10", "true", "1e3", "0123"]);
 }
 
 #[test]
 fn mistakes_name_their_place() {
     for (text, expected) in [
-        ("ingest:\n  flush_intervall: 2s\n", "farol.yaml:2:3: unknown key `flush_intervall`"),
+        (
+            "ingest:\n  flush_intervall: 2s\n",
+            "farol.yaml:2:3: unknown key `flush_intervall`",
+        ),
         ("nonsense: 1\n", "farol.yaml:1:1: unknown key `nonsense`"),
-        ("ingest: {memory: much}\n", "farol.yaml:1:18: `much` is not a size"),
-        ("ingest:\n  idle_timeout: 10\n", "farol.yaml:2:17: `10` is not a duration"),
-        ("topics:\n  - {name: t, kind: tracer}\n", "farol.yaml:2:21: `tracer` is not one of"),
-        ("topics:\n  - {name: t}\n", "farol.yaml:2:5: `kind` is missing"),
-        ("topics: [{name: t, kind: cost, partitions: lots}]\n", "farol.yaml:1:44: expected a whole number (i32), found `lots`"),
-        ("kafka: [1]\n", "farol.yaml:1:8: expected a section with keys of its own, found a list"),
-        ("server: {http: nowhere}\n", "farol.yaml:1:16: invalid socket address syntax"),
-        ("kafka: {group: '${FAROL_TEST_UNSET}'}\n", "farol.yaml:1:16: environment variable FAROL_TEST_UNSET is not set"),
+        (
+            "ingest: {memory: much}\n",
+            "farol.yaml:1:18: `much` is not a size",
+        ),
+        (
+            "ingest:\n  idle_timeout: 10\n",
+            "farol.yaml:2:17: `10` is not a duration",
+        ),
+        (
+            "topics:\n  - {name: t, kind: tracer}\n",
+            "farol.yaml:2:21: `tracer` is not one of",
+        ),
+        (
+            "topics:\n  - {name: t}\n",
+            "farol.yaml:2:5: `kind` is missing",
+        ),
+        (
+            "topics: [{name: t, kind: cost, partitions: lots}]\n",
+            "farol.yaml:1:44: expected a whole number (i32), found `lots`",
+        ),
+        (
+            "kafka: [1]\n",
+            "farol.yaml:1:8: expected a section with keys of its own, found a list",
+        ),
+        (
+            "server: {http: nowhere}\n",
+            "farol.yaml:1:16: invalid socket address syntax",
+        ),
+        (
+            "kafka: {group: '${FAROL_TEST_UNSET}'}\n",
+            "farol.yaml:1:16: environment variable FAROL_TEST_UNSET is not set",
+        ),
         ("lake: {uri: a}\nlake: {uri: b}\n", "farol.yaml:2:1: "),
         ("lake: {uri: a\n", "farol.yaml:"),
-        ("topics: [{name: t, kind: cost}, {name: t, kind: cost}]\n", "topics: `t` is listed twice"),
-        ("ingest: {memory: 0}\n", "ingest.memory must be more than nothing"),
+        (
+            "topics: [{name: t, kind: cost}, {name: t, kind: cost}]\n",
+            "topics: `t` is listed twice",
+        ),
+        (
+            "ingest: {memory: 0}\n",
+            "ingest.memory must be more than nothing",
+        ),
     ] {
         let error = parse(text).expect_err(text);
-        assert!(error.starts_with(expected), "{text:?} gave {error:?}, not {expected:?}");
+        assert!(
+            error.starts_with(expected),
+            "{text:?} gave {error:?}, not {expected:?}"
+        );
     }
 }
 
 #[test]
 fn mistakes_outside_the_file_name_their_place_too() {
     let error = parse_with("", &[("FAROL__INGEST__FLUSH", "2s")], &[]).unwrap_err();
-    assert_eq!(error, "environment variable FAROL__INGEST__FLUSH: unknown key `flush`");
+    assert_eq!(
+        error,
+        "environment variable FAROL__INGEST__FLUSH: unknown key `flush`"
+    );
     let error = parse_with("", &[], &["ingest.memory=lots"]).unwrap_err();
-    assert!(error.starts_with("--set ingest.memory: `lots` is not a size"), "{error}");
+    assert!(
+        error.starts_with("--set ingest.memory: `lots` is not a size"),
+        "{error}"
+    );
     let error = parse_with("", &[], &["ingest.memory"]).unwrap_err();
     assert_eq!(error, "--set ingest.memory: expected KEY=VALUE");
 }

@@ -122,7 +122,12 @@ impl Node {
     pub(crate) fn empty() -> Self {
         Self {
             value: Value::Map(Vec::new()),
-            origin: Origin::File { line: 1, column: 1, offset: None, length: 0 },
+            origin: Origin::File {
+                line: 1,
+                column: 1,
+                offset: None,
+                length: 0,
+            },
         }
     }
 
@@ -136,7 +141,10 @@ impl Node {
         match Self::parse(text, Some(&origin)) {
             Ok(node) if !text.trim().is_empty() => node,
             _ => Self {
-                value: Value::Scalar(Scalar { text: text.to_owned(), interpolated: false }),
+                value: Value::Scalar(Scalar {
+                    text: text.to_owned(),
+                    interpolated: false,
+                }),
                 origin,
             },
         }
@@ -146,7 +154,9 @@ impl Node {
         let options = serde_saphyr::options! { with_snippet: false };
         let raw: Spanned<RawValue> = serde_saphyr::from_str_with_options(source, options)
             .map_err(|error| ConfigError::syntax(&error))?;
-        Ok(raw.value.into_node(raw.referenced, raw.defined, source, elsewhere))
+        Ok(raw
+            .value
+            .into_node(raw.referenced, raw.defined, source, elsewhere))
     }
 
     /// Lays `value` over what the path leads to, making the sections on the way.
@@ -160,8 +170,14 @@ impl Node {
                 let entry = match entries.iter().position(|(key, _)| key.name == *first) {
                     Some(index) => &mut entries[index].1,
                     None => {
-                        let key = Key { name: first.clone(), origin: value.origin.clone() };
-                        let blank = Node { value: Value::Null, origin: value.origin.clone() };
+                        let key = Key {
+                            name: first.clone(),
+                            origin: value.origin.clone(),
+                        };
+                        let blank = Node {
+                            value: Value::Null,
+                            origin: value.origin.clone(),
+                        };
                         entries.push((key, blank));
                         let last = entries.len() - 1;
                         &mut entries[last].1
@@ -171,7 +187,10 @@ impl Node {
             }
             Value::List(items) => {
                 let length = items.len();
-                let item = first.parse::<usize>().ok().and_then(|index| items.get_mut(index));
+                let item = first
+                    .parse::<usize>()
+                    .ok()
+                    .and_then(|index| items.get_mut(index));
                 let Some(item) = item else {
                     let message = format!("`{first}` is not an item of a list of {length}");
                     return Err(ConfigError::new(message, Some(value.origin))
@@ -233,7 +252,12 @@ impl RawValue {
         elsewhere: Option<&Origin>,
     ) -> Node {
         let origin = elsewhere.cloned().unwrap_or_else(|| origin_of(referenced));
-        let scalar = |text| Value::Scalar(Scalar { text, interpolated: false });
+        let scalar = |text| {
+            Value::Scalar(Scalar {
+                text,
+                interpolated: false,
+            })
+        };
         let value = match self {
             Self::Null => Value::Null,
             Self::Text(text) => scalar(text),
@@ -241,16 +265,26 @@ impl RawValue {
             Self::List(items) => Value::List(
                 items
                     .into_iter()
-                    .map(|item| item.value.into_node(item.referenced, item.defined, source, elsewhere))
+                    .map(|item| {
+                        item.value
+                            .into_node(item.referenced, item.defined, source, elsewhere)
+                    })
                     .collect(),
             ),
             Self::Map(entries) => Value::Map(
                 entries
                     .into_iter()
                     .map(|(key, item)| {
-                        let name = key.value.0.unwrap_or_else(|| source_text(source, key.defined));
-                        let origin = elsewhere.cloned().unwrap_or_else(|| origin_of(key.referenced));
-                        let node = item.value.into_node(item.referenced, item.defined, source, elsewhere);
+                        let name = key
+                            .value
+                            .0
+                            .unwrap_or_else(|| source_text(source, key.defined));
+                        let origin = elsewhere
+                            .cloned()
+                            .unwrap_or_else(|| origin_of(key.referenced));
+                        let node =
+                            item.value
+                                .into_node(item.referenced, item.defined, source, elsewhere);
                         (Key { name, origin }, node)
                     })
                     .collect(),
@@ -265,7 +299,9 @@ pub(crate) fn origin_of(location: Location) -> Origin {
     Origin::File {
         line: location.line(),
         column: location.column(),
-        offset: span.byte_offset().and_then(|offset| usize::try_from(offset).ok()),
+        offset: span
+            .byte_offset()
+            .and_then(|offset| usize::try_from(offset).ok()),
         length: usize::try_from(span.byte_len().unwrap_or(0)).unwrap_or(0),
     }
 }

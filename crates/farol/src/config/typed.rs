@@ -22,7 +22,10 @@ impl Reader {
             Value::List(_) => "a list",
             Value::Map(_) => "a section with keys of its own",
         };
-        Err(ConfigError::new(format!("expected {expected}, found {found}"), Some(self.0.origin)))
+        Err(ConfigError::new(
+            format!("expected {expected}, found {found}"),
+            Some(self.0.origin),
+        ))
     }
 
     fn parse<T: std::str::FromStr>(self, expected: &str) -> Result<(T, Reader), ConfigError> {
@@ -40,7 +43,10 @@ impl Reader {
             Value::Scalar(scalar) if !scalar.interpolated => format!("`{}`", scalar.text),
             _ => "the value put in for a reference".to_owned(),
         };
-        ConfigError::new(format!("expected {expected}, found {found}"), Some(self.0.origin))
+        ConfigError::new(
+            format!("expected {expected}, found {found}"),
+            Some(self.0.origin),
+        )
     }
 }
 
@@ -95,7 +101,9 @@ impl<'de> Deserializer<'de> for Reader {
 
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConfigError> {
         let (text, reader) = self.text("text")?;
-        visitor.visit_string(text).map_err(|error: ConfigError| error.at(&reader.0.origin))
+        visitor
+            .visit_string(text)
+            .map_err(|error: ConfigError| error.at(&reader.0.origin))
     }
 
     fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConfigError> {
@@ -143,7 +151,9 @@ impl<'de> Deserializer<'de> for Reader {
                 .visit_seq(Items(items.into_iter()))
                 .map_err(|error| error.at(&self.0.origin)),
             Value::Null => visitor.visit_seq(Items(Vec::new().into_iter())),
-            _ => Err(self.text("a list").map_or_else(|error| error, |(_, reader)| reader.mismatch("a list"))),
+            _ => Err(self
+                .text("a list")
+                .map_or_else(|error| error, |(_, reader)| reader.mismatch("a list"))),
         }
     }
 
@@ -172,11 +182,16 @@ impl<'de> Deserializer<'de> for Reader {
             Value::Null => Vec::new(),
             _ => {
                 let wrong = self.text(EXPECTED);
-                return Err(wrong.map_or_else(|error| error, |(_, reader)| reader.mismatch(EXPECTED)));
+                return Err(
+                    wrong.map_or_else(|error| error, |(_, reader)| reader.mismatch(EXPECTED))
+                );
             }
         };
         visitor
-            .visit_map(Entries { rest: entries.into_iter(), value: None })
+            .visit_map(Entries {
+                rest: entries.into_iter(),
+                value: None,
+            })
             .map_err(|error| error.at(&self.0.origin))
     }
 
@@ -197,7 +212,9 @@ impl<'de> Deserializer<'de> for Reader {
     ) -> Result<V::Value, ConfigError> {
         let (text, reader) = self.text("a word")?;
         let word: StringDeserializer<ConfigError> = text.into_deserializer();
-        visitor.visit_enum(word).map_err(|error| error.at(&reader.0.origin))
+        visitor
+            .visit_enum(word)
+            .map_err(|error| error.at(&reader.0.origin))
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConfigError> {
@@ -218,7 +235,9 @@ impl<'de> SeqAccess<'de> for Items {
             return Ok(None);
         };
         let origin = node.origin.clone();
-        seed.deserialize(Reader(node)).map(Some).map_err(|error| error.at(&origin))
+        seed.deserialize(Reader(node))
+            .map(Some)
+            .map_err(|error| error.at(&origin))
     }
 }
 
@@ -239,12 +258,18 @@ impl<'de> MapAccess<'de> for Entries {
         };
         self.value = Some(node);
         let name: StringDeserializer<ConfigError> = key.name.into_deserializer();
-        seed.deserialize(name).map(Some).map_err(|error| error.at(&key.origin))
+        seed.deserialize(name)
+            .map(Some)
+            .map_err(|error| error.at(&key.origin))
     }
 
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, ConfigError> {
+    fn next_value_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<S::Value, ConfigError> {
         let node = self.value.take().unwrap_or_else(Node::empty);
         let origin = node.origin.clone();
-        seed.deserialize(Reader(node)).map_err(|error| error.at(&origin))
+        seed.deserialize(Reader(node))
+            .map_err(|error| error.at(&origin))
     }
 }

@@ -76,7 +76,10 @@ impl Config {
                 return refuse(format!("topics: `{}` is listed twice", topic.name));
             }
             if topic.partitions < 1 {
-                return refuse(format!("topics: `{}` needs at least one partition", topic.name));
+                return refuse(format!(
+                    "topics: `{}` needs at least one partition",
+                    topic.name
+                ));
             }
         }
         let ingest = &self.ingest;
@@ -85,7 +88,10 @@ impl Config {
             ("ingest.memory", ingest.memory),
             ("ingest.max_record_bytes", ingest.max_record_bytes),
             ("ingest.dedup.memory", ingest.dedup.memory),
-            ("maintenance.target_file_bytes", self.maintenance.target_file_bytes),
+            (
+                "maintenance.target_file_bytes",
+                self.maintenance.target_file_bytes,
+            ),
         ] {
             if size.0 == 0 {
                 return refuse(format!("{key} must be more than nothing"));
@@ -126,7 +132,10 @@ pub struct Pipelines {
 
 impl Default for Pipelines {
     fn default() -> Self {
-        Self { dir: PathBuf::from("./pipelines"), builtin: true }
+        Self {
+            dir: PathBuf::from("./pipelines"),
+            builtin: true,
+        }
     }
 }
 
@@ -192,12 +201,20 @@ fn one_partition() -> i32 {
 
 impl Topic {
     fn new(name: &str, kind: TopicKind, partitions: i32) -> Self {
-        Self { name: name.to_owned(), kind, format: Format::Json, partitions, retention: None }
+        Self {
+            name: name.to_owned(),
+            kind,
+            format: Format::Json,
+            partitions,
+            retention: None,
+        }
     }
 
     /// The kind of event, where this version reads the topic.
     pub fn readable(&self) -> Option<Kind> {
-        self.kind.event_kind().filter(|_| self.format == Format::Json)
+        self.kind
+            .event_kind()
+            .filter(|_| self.format == Format::Json)
     }
 }
 
@@ -372,7 +389,10 @@ pub struct Dedup {
 
 impl Default for Dedup {
     fn default() -> Self {
-        Self { horizon: seconds(600), memory: ByteSize(256 << 20) }
+        Self {
+            horizon: seconds(600),
+            memory: ByteSize(256 << 20),
+        }
     }
 }
 
@@ -388,7 +408,10 @@ pub struct EventTimeRange {
 
 impl Default for EventTimeRange {
     fn default() -> Self {
-        Self { past: seconds(3_650 * 86_400), future: seconds(86_400) }
+        Self {
+            past: seconds(3_650 * 86_400),
+            future: seconds(86_400),
+        }
     }
 }
 
@@ -406,7 +429,11 @@ pub struct Jobs {
 
 impl Default for Jobs {
     fn default() -> Self {
-        Self { interval: seconds(2), time_zone: "UTC".to_owned(), max_series: 100_000 }
+        Self {
+            interval: seconds(2),
+            time_zone: "UTC".to_owned(),
+            max_series: 100_000,
+        }
     }
 }
 
@@ -420,7 +447,9 @@ pub struct Triggers {
 
 impl Default for Triggers {
     fn default() -> Self {
-        Self { max_age: seconds(3_600) }
+        Self {
+            max_age: seconds(3_600),
+        }
     }
 }
 
@@ -465,7 +494,12 @@ pub struct Retention {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { traces: None, feedback: None, dead_letters: Some(seconds(30 * 86_400)), text: None }
+        Self {
+            traces: None,
+            feedback: None,
+            dead_letters: Some(seconds(30 * 86_400)),
+            text: None,
+        }
     }
 }
 

@@ -37,14 +37,19 @@ impl FromStr for Span {
             return Err(wrong());
         }
         while !rest.is_empty() {
-            let digits = rest.find(|letter: char| !letter.is_ascii_digit()).ok_or_else(wrong)?;
+            let digits = rest
+                .find(|letter: char| !letter.is_ascii_digit())
+                .ok_or_else(wrong)?;
             let number: u64 = rest[..digits].parse().map_err(|_| wrong())?;
             rest = &rest[digits..];
             let letters = rest
                 .find(|letter: char| !letter.is_ascii_alphabetic())
                 .unwrap_or(rest.len());
             let unit = &rest[..letters];
-            let (_, unit_ns) = TIME_UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
+            let (_, unit_ns) = TIME_UNITS
+                .iter()
+                .find(|(name, _)| *name == unit)
+                .ok_or_else(wrong)?;
             total_ns = number
                 .checked_mul(*unit_ns)
                 .and_then(|part_ns| total_ns.checked_add(part_ns))
@@ -62,7 +67,10 @@ impl fmt::Display for Span {
             return f.write_str("0s");
         }
         // One unit reads best: the largest that divides it.
-        let whole = TIME_UNITS.iter().skip(1).find(|(_, unit)| nanoseconds % u128::from(*unit) == 0);
+        let whole = TIME_UNITS
+            .iter()
+            .skip(1)
+            .find(|(_, unit)| nanoseconds % u128::from(*unit) == 0);
         let (name, unit) = whole.copied().unwrap_or(("ns", 1));
         write!(f, "{}{name}", nanoseconds / u128::from(unit))
     }
@@ -70,7 +78,9 @@ impl fmt::Display for Span {
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
     }
 }
 
@@ -103,9 +113,14 @@ impl FromStr for ByteSize {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let trimmed = text.trim();
-        let digits = trimmed.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(trimmed.len());
+        let digits = trimmed
+            .find(|letter: char| !letter.is_ascii_digit())
+            .unwrap_or(trimmed.len());
         let unit = trimmed[digits..].trim_start();
-        let factor = BYTE_UNITS.iter().find(|(name, _)| *name == unit).map(|(_, factor)| factor);
+        let factor = BYTE_UNITS
+            .iter()
+            .find(|(name, _)| *name == unit)
+            .map(|(_, factor)| factor);
         match (trimmed[..digits].parse::<u64>(), factor) {
             (Ok(number), Some(factor)) => number
                 .checked_mul(*factor)
@@ -120,7 +135,12 @@ impl FromStr for ByteSize {
 
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, unit) in [("TiB", 1_u64 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
+        for (name, unit) in [
+            ("TiB", 1_u64 << 40),
+            ("GiB", 1 << 30),
+            ("MiB", 1 << 20),
+            ("KiB", 1 << 10),
+        ] {
             if self.0 != 0 && self.0.is_multiple_of(unit) {
                 return write!(f, "{}{name}", self.0 / unit);
             }
@@ -131,7 +151,9 @@ impl fmt::Display for ByteSize {
 
 impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
     }
 }
 
@@ -157,7 +179,17 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_is_refused() {
-        for text in ["", "2", "s", "2 s", "-1s", "1.5s", "2 minutes", "1h 30m", "99999999w"] {
+        for text in [
+            "",
+            "2",
+            "s",
+            "2 s",
+            "-1s",
+            "1.5s",
+            "2 minutes",
+            "1h 30m",
+            "99999999w",
+        ] {
             assert!(text.parse::<Span>().is_err(), "{text}");
         }
     }

@@ -17,7 +17,12 @@ fn has_parts(data_type: &DataType) -> bool {
 
 /// The batch with every column that has parts turned into JSON text.
 pub(super) fn flatten(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    if !batch.schema().fields().iter().any(|field| has_parts(field.data_type())) {
+    if !batch
+        .schema()
+        .fields()
+        .iter()
+        .any(|field| has_parts(field.data_type()))
+    {
         return Ok(batch.clone());
     }
     let mut fields = Vec::new();
@@ -39,12 +44,14 @@ fn json_text(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     const BEFORE: &str = "{\"v\":";
     let batch = RecordBatch::try_from_iter_with_nullable([("v", Arc::clone(column), true)])?;
     let mut lines = Vec::new();
-    let mut writer =
-        WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(&mut lines);
+    let mut writer = WriterBuilder::new()
+        .with_explicit_nulls(true)
+        .build::<_, LineDelimited>(&mut lines);
     writer.write(&batch)?;
     writer.finish()?;
     drop(writer);
-    let lines = String::from_utf8(lines).map_err(|error| ArrowError::JsonError(error.to_string()))?;
+    let lines =
+        String::from_utf8(lines).map_err(|error| ArrowError::JsonError(error.to_string()))?;
     let values = lines.lines().map(|line| {
         let value = line.strip_prefix(BEFORE)?.strip_suffix('}')?;
         (value != "null").then_some(value)
@@ -61,7 +68,8 @@ mod tests {
 
     #[test]
     fn parts_become_json_and_the_rest_stays() {
-        let list = ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1), None]), None]);
+        let list =
+            ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1), None]), None]);
         let batch = RecordBatch::try_from_iter([
             ("a", Arc::new(list) as ArrayRef),
             ("b", Arc::new(Int64Array::from(vec![7, 8])) as ArrayRef),

@@ -22,7 +22,11 @@ use sink::Sink;
 
 /// Runs `farol sql`.
 pub async fn run(context: &Context, arguments: &SqlArgs) -> anyhow::Result<Exit> {
-    let default = if context.json { SqlFormat::Ndjson } else { SqlFormat::Table };
+    let default = if context.json {
+        SqlFormat::Ndjson
+    } else {
+        SqlFormat::Table
+    };
     let format = arguments.format.unwrap_or(default);
     if format == SqlFormat::Parquet && arguments.output.is_none() {
         return Err(usage("--format parquet needs -o FILE"));
@@ -38,7 +42,9 @@ pub async fn run(context: &Context, arguments: &SqlArgs) -> anyhow::Result<Exit>
         return Err(usage("there is no query"));
     }
     if queries.len() > 1 && matches!(format, SqlFormat::Json | SqlFormat::Parquet) {
-        return Err(usage("several queries cannot be written as one JSON array or one Parquet file"));
+        return Err(usage(
+            "several queries cannot be written as one JSON array or one Parquet file",
+        ));
     }
     let session = open(context).await?;
     match &arguments.output {
@@ -61,7 +67,9 @@ async fn open(context: &Context) -> anyhow::Result<Session> {
 fn queries(arguments: &SqlArgs) -> anyhow::Result<Option<String>> {
     let from_input = || {
         let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .context("cannot read standard input")?;
         Ok(Some(text))
     };
     match (&arguments.query, &arguments.file) {
@@ -79,7 +87,12 @@ fn queries(arguments: &SqlArgs) -> anyhow::Result<Option<String>> {
 
 /// Runs one query and prints its rows on standard output; how many there were.
 pub async fn to_stdout(session: &Session, query: &str, format: SqlFormat) -> anyhow::Result<u64> {
-    print(session, query, Sink::new(format, Box::new(std::io::stdout()))).await
+    print(
+        session,
+        query,
+        Sink::new(format, Box::new(std::io::stdout())),
+    )
+    .await
 }
 
 /// Runs one query and prints its rows; how many there were.

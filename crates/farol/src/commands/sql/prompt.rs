@@ -28,7 +28,10 @@ const TABLES: [(&str, &str); 6] = [
     ("feedback", "what people say about answers"),
     ("costs", "lines of spend"),
     ("evaluations", "scores of judges, programs and people"),
-    ("dead_letters", "records that could not become rows, and why"),
+    (
+        "dead_letters",
+        "records that could not become rows, and why",
+    ),
     ("dead_letters_open", "those that no replay has stored"),
 ];
 
@@ -46,7 +49,10 @@ enum Line<'a> {
 
 /// Runs the prompt until its end.
 pub(super) async fn run(session: Session, format: SqlFormat) -> anyhow::Result<Exit> {
-    let config = Config::builder().history_ignore_space(true).max_history_size(10_000)?.build();
+    let config = Config::builder()
+        .history_ignore_space(true)
+        .max_history_size(10_000)?
+        .build();
     let mut editor: Editor<(), FileHistory> = Editor::with_config(config)?;
     let history = history_file();
     if let Some(file) = &history {
@@ -54,9 +60,17 @@ pub(super) async fn run(session: Session, format: SqlFormat) -> anyhow::Result<E
         let _ = editor.load_history(file);
     }
     say("farol sql: \\? for help, \\q to leave")?;
-    let mut prompt = Prompt { session, format, text: String::new() };
+    let mut prompt = Prompt {
+        session,
+        format,
+        text: String::new(),
+    };
     loop {
-        let mark = if prompt.text.is_empty() { "farol> " } else { "   ... " };
+        let mark = if prompt.text.is_empty() {
+            "farol> "
+        } else {
+            "   ... "
+        };
         let line = tokio::task::block_in_place(|| editor.readline(mark));
         match line {
             Ok(line) => {
@@ -85,7 +99,11 @@ struct Prompt {
 
 impl Prompt {
     /// Takes one line; whether it was the last.
-    async fn take(&mut self, line: &str, editor: &mut Editor<(), FileHistory>) -> anyhow::Result<bool> {
+    async fn take(
+        &mut self,
+        line: &str,
+        editor: &mut Editor<(), FileHistory>,
+    ) -> anyhow::Result<bool> {
         if self.text.is_empty() {
             let read = read(line);
             if read != Line::Sql {
@@ -138,7 +156,11 @@ impl Prompt {
     }
 
     async fn columns(&self, table: &str) -> anyhow::Result<()> {
-        match self.session.query(&format!("SELECT * FROM {table} LIMIT 0")).await {
+        match self
+            .session
+            .query(&format!("SELECT * FROM {table} LIMIT 0"))
+            .await
+        {
             Ok((schema, _)) => {
                 for field in schema.fields() {
                     say(&format!("{:<24} {}", field.name(), field.data_type()))?;

@@ -64,9 +64,15 @@ fn has_code(text: &str) -> bool {
     let mut rest = text.trim_start();
     loop {
         if let Some(comment) = rest.strip_prefix("--") {
-            rest = comment.split_once('\n').map_or("", |(_, after)| after).trim_start();
+            rest = comment
+                .split_once('\n')
+                .map_or("", |(_, after)| after)
+                .trim_start();
         } else if let Some(comment) = rest.strip_prefix("/*") {
-            rest = comment.split_once("*/").map_or("", |(_, after)| after).trim_start();
+            rest = comment
+                .split_once("*/")
+                .map_or("", |(_, after)| after)
+                .trim_start();
         } else {
             return !rest.is_empty();
         }
@@ -79,11 +85,23 @@ mod tests {
 
     #[test]
     fn semicolons_part_statements() {
-        assert_eq!(statements("SELECT 1; SELECT 2 ;\n;"), ["SELECT 1", "SELECT 2"]);
-        assert_eq!(statements("SELECT ';' AS \"a;b\"; SELECT 'it''s;'"), ["SELECT ';' AS \"a;b\"", "SELECT 'it''s;'"]);
-        assert_eq!(statements("SELECT 1 -- one; two\n+ 1"), ["SELECT 1 -- one; two\n+ 1"]);
+        assert_eq!(
+            statements("SELECT 1; SELECT 2 ;\n;"),
+            ["SELECT 1", "SELECT 2"]
+        );
+        assert_eq!(
+            statements("SELECT ';' AS \"a;b\"; SELECT 'it''s;'"),
+            ["SELECT ';' AS \"a;b\"", "SELECT 'it''s;'"]
+        );
+        assert_eq!(
+            statements("SELECT 1 -- one; two\n+ 1"),
+            ["SELECT 1 -- one; two\n+ 1"]
+        );
         assert_eq!(statements("/* a; b */ SELECT 1"), ["/* a; b */ SELECT 1"]);
-        assert_eq!(statements(" -- nothing\n; /* here */ ; "), Vec::<String>::new());
+        assert_eq!(
+            statements(" -- nothing\n; /* here */ ; "),
+            Vec::<String>::new()
+        );
     }
 
     #[test]

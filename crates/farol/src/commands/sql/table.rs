@@ -29,7 +29,11 @@ pub(super) struct TableSink {
 
 impl TableSink {
     pub(super) fn new(out: Box<dyn Write + Send>) -> Self {
-        let cell_chars = if std::io::stdout().is_terminal() { TERMINAL_CELL_CHARS } else { usize::MAX };
+        let cell_chars = if std::io::stdout().is_terminal() {
+            TERMINAL_CELL_CHARS
+        } else {
+            usize::MAX
+        };
         Self {
             out,
             names: Vec::new(),
@@ -42,8 +46,16 @@ impl TableSink {
     }
 
     pub(super) fn begin(&mut self, schema: &SchemaRef) {
-        self.names = schema.fields().iter().map(|field| field.name().clone()).collect();
-        self.numeric = schema.fields().iter().map(|field| field.data_type().is_numeric()).collect();
+        self.names = schema
+            .fields()
+            .iter()
+            .map(|field| field.name().clone())
+            .collect();
+        self.numeric = schema
+            .fields()
+            .iter()
+            .map(|field| field.data_type().is_numeric())
+            .collect();
     }
 
     pub(super) fn write(&mut self, batch: &RecordBatch) -> anyhow::Result<()> {
