@@ -69,21 +69,27 @@ impl TextBuffer {
     /// Appends a row; the bytes must be UTF-8.
     #[inline]
     pub(crate) fn push(&mut self, text: &[u8]) {
-        self.push_with(|bytes| bytes.extend_from_slice(text));
+        self.bytes.extend_from_slice(text);
+        self.close_row();
     }
 
-    /// Appends a row of which `write` appends the bytes; they must be UTF-8.
+    /// Appends a row of which `write` appends the bytes; they must be UTF-8. Where it fails there
+    /// is no row, and what it has appended is to be truncated.
     #[inline]
-    pub(crate) fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        write(&mut self.bytes);
+    pub(crate) fn push_with<E>(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        write(&mut self.bytes)?;
         self.close_row();
-        self.validity.append_non_null();
+        Ok(())
     }
 
     #[inline]
     fn close_row(&mut self) {
         let end = i32::try_from(self.bytes.len()).expect("a batch's texts stay below 2 GiB");
         self.offsets.push(end);
+        self.validity.append_non_null();
     }
 
     /// The bytes of a row; empty where it is null.
@@ -213,17 +219,12 @@ mod tests {
 
     use super::*;
 
-    fn texts(buffer: &mut TextBuffer) -> Vec<Option<String>> {
+    fn texts(buffer: &mut TextBuffer) -> Vec<String> {
         let array = buffer.finish();
-        array
-            .as_string::<i32>()
-            .iter()
-            .map(|text| text.map(str::to_owned))
+        let texts = array.as_string::<i32>().iter();
+        texts
+            .map(|text| text.unwrap_or("null").to_owned())
             .collect()
-    }
-
-    fn some(text: &str) -> Option<String> {
-        Some(text.to_owned())
     }
 
     #[test]
@@ -237,7 +238,7 @@ mod tests {
         buffer.begin(3);
         buffer.push(b"");
         assert_eq!(buffer.value(2), b"again");
-        assert_eq!(texts(&mut buffer), [None, None, some("again"), some("")]);
+        assert_eq!(texts(&mut buffer), ["null", "null", "again", ""]);
         assert_eq!(buffer.len(), 0);
     }
 
@@ -250,7 +251,7 @@ mod tests {
         buffer.truncate(1);
         buffer.truncate(7);
         buffer.push(b"next");
-        assert_eq!(texts(&mut buffer), [some("kept"), some("next")]);
+        assert_eq!(texts(&mut buffer), ["kept", "next"]);
     }
 
     #[test]

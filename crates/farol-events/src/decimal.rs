@@ -168,8 +168,7 @@ fn split_exponent(text: &[u8]) -> Result<(&[u8], i64), DecimalError> {
     };
     let (negative, digits) = match &text[at + 1..] {
         [b'-', rest @ ..] => (true, rest),
-        [b'+', rest @ ..] => (false, rest),
-        rest => (false, rest),
+        [b'+', rest @ ..] | rest => (false, rest),
     };
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return Err(DecimalError::NotANumber);

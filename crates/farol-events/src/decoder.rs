@@ -3,22 +3,21 @@
 //! A record becomes exactly one row, or none at all: a payload is read into the columns as it is
 //! scanned, and if it turns out to be refused, every column is cut back to where the row began.
 
-use std::ops::Range;
-
 use arrow_array::{ArrayRef, RecordBatch, new_null_array};
 use arrow_schema::SchemaRef;
 
+use crate::Kind;
 use crate::buffers::{ColumnBuffer, ahead, finish_padded};
 use crate::column::Column;
 use crate::field::{Field, fields};
 use crate::fingerprint::Ids;
 use crate::keys::{Keys, UNKNOWN};
 use crate::notes::Notes;
-use crate::reject::{ReasonCode, Reject};
-use crate::scan::{Flaw, ScanError, Scanner};
+use crate::refusal::{self, Refusal};
+use crate::reject::Reject;
+use crate::scan::{ScanError, Scanner};
 use crate::schema::event_schema;
 use crate::value::{Instant, ValueReader};
-use crate::{Kind, time_text};
 
 /// The largest payload that is decoded. Callers set a lower limit of their own.
 const PAYLOAD_BYTES_MAX: usize = 512 << 20;
@@ -97,24 +96,6 @@ struct Places {
     span_id: Option<usize>,
 }
 
-/// Why a payload is not a row.
-enum Refusal {
-    NotJson(ScanError),
-    NotAnEvent(Reject),
-}
-
-impl From<ScanError> for Refusal {
-    fn from(error: ScanError) -> Self {
-        Self::NotJson(error)
-    }
-}
-
-impl From<Reject> for Refusal {
-    fn from(reject: Reject) -> Self {
-        Self::NotAnEvent(reject)
-    }
-}
-
 impl Decoder {
     /// A decoder without rows.
     pub fn new(kind: Kind, time_range: TimeRange) -> Self {
@@ -169,10 +150,7 @@ impl Decoder {
             for column in &mut self.columns {
                 column.as_buffer_mut().truncate(self.rows);
             }
-            match refusal {
-                Refusal::NotJson(error) => not_json(payload, error),
-                Refusal::NotAnEvent(reject) => reject,
-            }
+            refusal.into_reject(payload)
         })
     }
 
@@ -219,7 +197,7 @@ impl Decoder {
         self.notes.clear();
         let mut scanner = Scanner::new(payload);
         if scanner.peek() != b'{' {
-            return Err(not_an_object(&mut scanner));
+            return Err(refusal::not_an_object(&mut scanner));
         }
         scanner.open()?;
         let instant = self.members(&mut scanner)?;
@@ -273,11 +251,14 @@ impl Decoder {
     fn event_time(&mut self, payload: &[u8], instant: &Instant) -> Result<i64, Reject> {
         let event_time_us = match instant {
             Instant::At(event_time_us) => *event_time_us,
-            Instant::Null => return Err(missing_event_time()),
-            Instant::Invalid(value) => return Err(invalid_event_time(payload, value)),
+            Instant::Null => return Err(refusal::missing_event_time()),
+            Instant::Invalid(value) => return Err(refusal::invalid_event_time(payload, value)),
         };
         if !(self.time_range.min_us..=self.time_range.max_us).contains(&event_time_us) {
-            return Err(event_time_out_of_range(event_time_us, self.time_range));
+            return Err(refusal::event_time_out_of_range(
+                event_time_us,
+                self.time_range,
+            ));
         }
         if let Column::Time(buffer) = &mut self.columns[self.places.event_time] {
             buffer.push(event_time_us);
@@ -294,7 +275,7 @@ impl Decoder {
         if known {
             Ok(())
         } else {
-            Err(missing_identity(self.kind))
+            Err(refusal::missing_identity(self.kind))
         }
     }
 
@@ -316,7 +297,9 @@ impl Decoder {
     fn append_attributes(&mut self, payload: &[u8]) {
         if let Column::Json(buffer) = &mut self.columns[self.places.attributes] {
             buffer.begin(self.rows);
-            buffer.push_with(|bytes| self.notes.write(self.fields, payload, bytes));
+            self.scratch.clear();
+            self.notes.write(self.fields, payload, &mut self.scratch);
+            buffer.push(&self.scratch);
         }
     }
 }
@@ -335,96 +318,6 @@ impl Places {
             span_id: find("span_id"),
         }
     }
-}
-
-#[cold]
-fn not_an_object(scanner: &mut Scanner<'_>) -> Refusal {
-    scanner.peek();
-    let start = scanner.at();
-    if start == scanner.payload().len() {
-        let reason =
-            format!("the payload has {start} bytes, none of them content: expected a JSON object");
-        return Reject::new(ReasonCode::EmptyPayload, reason).into();
-    }
-    match scanner.skip_value().and_then(|()| scanner.end()) {
-        Err(error) => error.into(),
-        Ok(()) => {
-            let found = excerpt(scanner.payload(), &(start..scanner.payload().len()));
-            Reject::new(
-                ReasonCode::NotAnObject,
-                format!("expected a JSON object, found {found}"),
-            )
-            .into()
-        }
-    }
-}
-
-#[cold]
-fn not_json(payload: &[u8], error: ScanError) -> Reject {
-    let code = match error.flaw {
-        Flaw::Utf8 => ReasonCode::InvalidUtf8,
-        Flaw::Depth => ReasonCode::TooDeep,
-        Flaw::Range => ReasonCode::NumberOutOfRange,
-        _ => ReasonCode::InvalidJson,
-    };
-    let at = error.at as usize;
-    let found = match payload.get(at..) {
-        None | Some([]) => "the end".to_owned(),
-        Some(rest) => excerpt(payload, &(at..at + rest.len().min(20))),
-    };
-    Reject::new(
-        code,
-        format!(
-            "byte {at} of {}: {}, found {found}",
-            payload.len(),
-            error.flaw
-        ),
-    )
-}
-
-#[cold]
-fn missing_event_time() -> Reject {
-    let reason = format!("event_time is missing or null: {}", time_text::EXPECTED);
-    Reject::new(ReasonCode::MissingEventTime, reason)
-}
-
-#[cold]
-fn invalid_event_time(payload: &[u8], value: &Range<usize>) -> Reject {
-    let reason = format!(
-        "event_time is {} (byte {}): {}",
-        excerpt(payload, value),
-        value.start,
-        time_text::EXPECTED
-    );
-    Reject::new(ReasonCode::InvalidEventTime, reason)
-}
-
-#[cold]
-fn event_time_out_of_range(event_time_us: i64, accepted: TimeRange) -> Reject {
-    let reason = format!(
-        "event_time is {event_time_us} microseconds since 1970: expected {} to {}",
-        accepted.min_us, accepted.max_us
-    );
-    Reject::new(ReasonCode::EventTimeOutOfRange, reason)
-}
-
-#[cold]
-fn missing_identity(kind: Kind) -> Reject {
-    let names = kind.identity().join(", ");
-    let reason = format!("expected at least one of {names} that is neither null nor empty");
-    Reject::new(ReasonCode::MissingIdentity, reason)
-}
-
-/// A part of the payload, shortened, for a person to read.
-fn excerpt(payload: &[u8], range: &Range<usize>) -> String {
-    const CHARS_MAX: usize = 60;
-    let bytes = &payload[range.start..range.end.min(range.start + 4 * CHARS_MAX)];
-    let text = String::from_utf8_lossy(bytes);
-    let mut shown: String = text.chars().take(CHARS_MAX).collect();
-    if shown.len() < range.len() {
-        shown.push('…');
-    }
-    shown.escape_debug().to_string()
 }
 
 #[cfg(test)]

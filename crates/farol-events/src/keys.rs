@@ -87,8 +87,8 @@ impl Expected {
             return false;
         };
         let mut different = 0;
-        for i in 0..Self::LEN_MAX {
-            different |= (window[i] ^ self.bytes[i]) & self.mask[i];
+        for ((found, expected), mask) in window.iter().zip(&self.bytes).zip(&self.mask) {
+            different |= (found ^ expected) & mask;
         }
         different == 0
     }

@@ -17,6 +17,7 @@ mod kind;
 mod nested;
 mod notes;
 mod number;
+mod refusal;
 mod reject;
 mod scan;
 mod schema;

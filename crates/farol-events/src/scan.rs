@@ -152,6 +152,14 @@ impl<'p> Scanner<'p> {
         Ok(text)
     }
 
+    /// A string, from its opening quote. What it says is appended; it is UTF-8, unless there is an
+    /// error.
+    #[inline]
+    pub(crate) fn string_into(&mut self, out: &mut Vec<u8>) -> Scanned<()> {
+        self.at = text::append(self.payload, self.at + 1, out)? + 1;
+        Ok(())
+    }
+
     /// A number, from its sign or first digit.
     #[inline]
     pub(crate) fn number(&mut self) -> Scanned<Number<'p>> {

@@ -28,16 +28,6 @@ impl<'p> Text<'p> {
         self.start as usize..self.start as usize + self.raw.len()
     }
 
-    /// Appends what the string says, which is UTF-8.
-    #[inline]
-    pub(crate) fn append_to(&self, out: &mut Vec<u8>) {
-        if self.escaped {
-            unescape(self.raw, out);
-        } else {
-            out.extend_from_slice(self.raw);
-        }
-    }
-
     /// What the string says; `scratch` holds it where it has to be put together.
     #[inline]
     pub(crate) fn read<'s>(&self, scratch: &'s mut Vec<u8>) -> &'s [u8]
@@ -56,118 +46,135 @@ impl<'p> Text<'p> {
 /// Scans the string whose first byte after the opening quote is at `start`.
 #[inline]
 pub(crate) fn scan(payload: &[u8], start: usize) -> Scanned<Text<'_>> {
-    let (end, ascii) = find_special(payload, start);
-    if payload.get(end) == Some(&b'"') {
-        let raw = &payload[start..end];
-        if !ascii {
-            check_utf8(raw, start)?;
-        }
-        return Ok(Text {
-            raw,
-            start: start as u32,
-            escaped: false,
-        });
-    }
-    scan_escaped(payload, start, end, ascii)
-}
-
-/// Goes on from `at`, where something other than the closing quote is.
-#[cold]
-fn scan_escaped(payload: &[u8], start: usize, mut at: usize, mut ascii: bool) -> Scanned<Text<'_>> {
-    loop {
-        match payload.get(at) {
-            Some(b'"') => break,
-            Some(b'\\') => at = skip_escape(payload, at)?,
-            Some(_) => return Err(error(Flaw::Control, at)),
-            None => return Err(error(Flaw::StringEnd, at)),
-        }
-        let (next, next_ascii) = find_special(payload, at);
-        at = next;
-        ascii &= next_ascii;
-    }
-    let raw = &payload[start..at];
-    if !ascii {
+    let (at, ascii) = find_special(payload, start);
+    let escaped = payload.get(at) != Some(&b'"');
+    let end = if escaped {
+        finish(payload, start, at, ascii, |_| ())?
+    } else {
+        at
+    };
+    let raw = &payload[start..end];
+    if !escaped && !ascii {
         check_utf8(raw, start)?;
     }
     Ok(Text {
         raw,
         start: start as u32,
-        escaped: true,
+        escaped,
     })
 }
 
-/// The offset after the escape whose backslash is at `at`.
-fn skip_escape(payload: &[u8], at: usize) -> Scanned<usize> {
-    match payload.get(at + 1) {
-        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
-        Some(b'u') => match hex(payload, at + 2)? {
-            0xD800..=0xDBFF => {
-                if payload.get(at + 6..at + 8) != Some(b"\\u") {
-                    return Err(error(Flaw::Surrogate, at));
-                }
-                match hex(payload, at + 8)? {
-                    0xDC00..=0xDFFF => Ok(at + 12),
-                    _ => Err(error(Flaw::Surrogate, at)),
-                }
-            }
-            0xDC00..=0xDFFF => Err(error(Flaw::Surrogate, at)),
-            _ => Ok(at + 6),
-        },
-        _ => Err(error(Flaw::Escape, at + 1)),
+/// Appends what the string says whose first byte after the opening quote is at `start`; gives the
+/// offset of its closing quote. What is appended is UTF-8, unless there is an error.
+#[inline]
+pub(crate) fn append(payload: &[u8], start: usize, out: &mut Vec<u8>) -> Scanned<usize> {
+    let (at, ascii) = find_special(payload, start);
+    if payload.get(at) != Some(&b'"') {
+        return finish(payload, start, at, ascii, |part| {
+            out.extend_from_slice(part);
+        });
     }
+    let raw = &payload[start..at];
+    if !ascii {
+        check_utf8(raw, start)?;
+    }
+    out.extend_from_slice(raw);
+    Ok(at)
+}
+
+/// Goes on at `at`, where something other than the closing quote is, up to the closing quote. Every
+/// part of what the string says is given to `say`.
+#[inline(never)]
+fn finish(
+    payload: &[u8],
+    start: usize,
+    mut at: usize,
+    mut ascii: bool,
+    mut say: impl FnMut(&[u8]),
+) -> Scanned<usize> {
+    let mut from = start;
+    loop {
+        match payload.get(at) {
+            Some(b'"') => break,
+            Some(b'\\') => {
+                say(&payload[from..at]);
+                let (character, next) = escape(payload, at)?;
+                say(character.encode_utf8(&mut [0; 4]).as_bytes());
+                from = next;
+            }
+            Some(_) => return Err(error(Flaw::Control, at)),
+            None => return Err(error(Flaw::StringEnd, at)),
+        }
+        let (next, next_ascii) = find_special(payload, from);
+        at = next;
+        ascii &= next_ascii;
+    }
+    say(&payload[from..at]);
+    if !ascii {
+        check_utf8(&payload[start..at], start)?;
+    }
+    Ok(at)
+}
+
+/// What the escape says whose backslash is at `at`, and the offset after it.
+fn escape(payload: &[u8], at: usize) -> Scanned<(char, usize)> {
+    let character = match payload.get(at + 1) {
+        Some(byte @ (b'"' | b'\\' | b'/')) => char::from(*byte),
+        Some(b'n') => '\n',
+        Some(b't') => '\t',
+        Some(b'r') => '\r',
+        Some(b'b') => '\u{8}',
+        Some(b'f') => '\u{c}',
+        Some(b'u') => return unicode_escape(payload, at),
+        _ => return Err(error(Flaw::Escape, at + 1)),
+    };
+    Ok((character, at + 2))
+}
+
+/// The same of one or two escapes by code unit.
+fn unicode_escape(payload: &[u8], at: usize) -> Scanned<(char, usize)> {
+    let first = hex(payload, at + 2)?;
+    let (code, next) = match first {
+        0xD800..=0xDBFF if payload.get(at + 6..at + 8) == Some(b"\\u") => {
+            match hex(payload, at + 8)? {
+                second @ 0xDC00..=0xDFFF => {
+                    (0x1_0000 + ((first & 0x3FF) << 10 | second & 0x3FF), at + 12)
+                }
+                _ => (first, at),
+            }
+        }
+        _ => (first, at + 6),
+    };
+    // What is left of surrogates, unpaired ones, are not characters.
+    let character = char::from_u32(code).ok_or_else(|| error(Flaw::Surrogate, at))?;
+    Ok((character, next))
 }
 
 /// The value of the four hexadecimal digits at `at`.
 fn hex(payload: &[u8], at: usize) -> Scanned<u32> {
-    payload
+    let digits = payload
         .get(at..at + 4)
-        .and_then(|digits| {
-            digits.iter().try_fold(0, |value, digit| {
-                Some(value << 4 | (*digit as char).to_digit(16)?)
-            })
+        .ok_or_else(|| error(Flaw::Hex, at))?;
+    digits
+        .iter()
+        .try_fold(0, |value, digit| {
+            Some(value << 4 | char::from(*digit).to_digit(16)?)
         })
         .ok_or_else(|| error(Flaw::Hex, at))
 }
 
-/// Appends what a string with well-formed escapes says. `raw` is what is between its quotes.
-pub(crate) fn unescape(mut raw: &[u8], out: &mut Vec<u8>) {
-    out.reserve(raw.len());
-    while let Some(at) = memchr::memchr(b'\\', raw) {
-        out.extend_from_slice(&raw[..at]);
-        raw = unescape_one(&raw[at + 1..], out);
+/// Appends what a well-formed string says. `raw` is what is between its quotes.
+pub(crate) fn unescape(raw: &[u8], out: &mut Vec<u8>) {
+    let mut from = 0;
+    while let Some(len) = memchr::memchr(b'\\', &raw[from..]) {
+        out.extend_from_slice(&raw[from..from + len]);
+        let Ok((character, next)) = escape(raw, from + len) else {
+            return;
+        };
+        out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+        from = next;
     }
-    out.extend_from_slice(raw);
-}
-
-/// Appends what one escape says, and gives what follows it. `raw` begins after the backslash.
-fn unescape_one<'r>(raw: &'r [u8], out: &mut Vec<u8>) -> &'r [u8] {
-    let Some((escape, rest)) = raw.split_first() else {
-        return raw;
-    };
-    let byte = match escape {
-        b'b' => b'\x08',
-        b'f' => b'\x0c',
-        b'n' => b'\n',
-        b'r' => b'\r',
-        b't' => b'\t',
-        b'u' => return unescape_unicode(rest, out),
-        other => *other,
-    };
-    out.push(byte);
-    rest
-}
-
-/// Appends the character whose hexadecimal digits begin `raw`, and gives what follows it.
-fn unescape_unicode<'r>(raw: &'r [u8], out: &mut Vec<u8>) -> &'r [u8] {
-    let unit = |at: usize| hex(raw, at).unwrap_or(0xFFFD);
-    let first = unit(0);
-    let (code, len) = match first {
-        0xD800..=0xDBFF => (0x1_0000 + ((first - 0xD800) << 10) + (unit(6) & 0x3FF), 10),
-        _ => (first, 4),
-    };
-    let character = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
-    out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-    raw.get(len..).unwrap_or_default()
+    out.extend_from_slice(&raw[from..]);
 }
 
 #[cold]
@@ -218,8 +225,8 @@ fn find_special(payload: &[u8], mut at: usize) -> (usize, bool) {
 /// is right; a borrow can set further ones above it.
 #[inline]
 fn special_bytes(word: u64) -> u64 {
-    let quote = word ^ (ONES * b'"' as u64);
-    let backslash = word ^ (ONES * b'\\' as u64);
+    let quote = word ^ (ONES * 0x22);
+    let backslash = word ^ (ONES * 0x5c);
     let found = (quote.wrapping_sub(ONES) & !quote)
         | (backslash.wrapping_sub(ONES) & !backslash)
         | (word.wrapping_sub(ONES * 0x20) & !word);
@@ -232,9 +239,10 @@ mod tests {
 
     fn read(content: &str) -> Result<String, Flaw> {
         let payload = format!("\"{content}\"");
-        let text = scan(payload.as_bytes(), 1).map_err(|error| error.flaw)?;
         let mut out = Vec::new();
-        text.append_to(&mut out);
+        let end = append(payload.as_bytes(), 1, &mut out).map_err(|error| error.flaw);
+        let text = scan(payload.as_bytes(), 1).map_err(|error| error.flaw)?;
+        assert_eq!(end, Ok(text.range().end));
         assert_eq!(out, text.read(&mut Vec::new()));
         Ok(String::from_utf8(out).unwrap())
     }

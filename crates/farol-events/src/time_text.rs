@@ -18,9 +18,9 @@ const MICROSECONDS: i64 = 1_000_000;
 /// ```
 pub const fn from_epoch(epoch: i64) -> i64 {
     match epoch.unsigned_abs() {
-        ..100_000_000_000 => epoch * MICROSECONDS,
-        ..100_000_000_000_000 => epoch * 1_000,
-        ..100_000_000_000_000_000 => epoch,
+        0..100_000_000_000 => epoch * MICROSECONDS,
+        100_000_000_000..100_000_000_000_000 => epoch * 1_000,
+        100_000_000_000_000..100_000_000_000_000_000 => epoch,
         _ => epoch.div_euclid(1_000),
     }
 }
@@ -43,6 +43,25 @@ pub fn parse_rfc3339(text: &[u8]) -> Option<i64> {
     };
     let offset_s = zone_offset_s(zone)?;
     Some((day * 86_400 + second - offset_s) * MICROSECONDS + fraction_us)
+}
+
+/// The RFC 3339 text of an instant, in UTC and to the microsecond.
+///
+/// ```
+/// # use farol_events::time_text::format_rfc3339;
+/// assert_eq!(format_rfc3339(1_767_225_600_250_000), "2026-01-01T00:00:00.250000Z");
+/// ```
+pub fn format_rfc3339(instant_us: i64) -> String {
+    let seconds = instant_us.div_euclid(MICROSECONDS);
+    let (year, month, day) = civil_from_days(seconds.div_euclid(86_400));
+    let second = seconds.rem_euclid(86_400);
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:06}Z",
+        second / 3_600,
+        second / 60 % 60,
+        second % 60,
+        instant_us.rem_euclid(MICROSECONDS)
+    )
 }
 
 /// Days from 1970-01-01 to the date at the text's beginning.
@@ -125,6 +144,25 @@ const fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + day_of_era - 719_468
 }
 
+/// The year, month and day of a day: the inverse of [`days_from_civil`].
+const fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let leaps = day_of_era / 1_460 - day_of_era / 36_524 + day_of_era / 146_096;
+    let year_of_era = (day_of_era - leaps) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    let year = era * 400 + year_of_era + if month <= 2 { 1 } else { 0 };
+    (year, month, day)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,6 +192,7 @@ mod tests {
                 for day in 1..=days_in_month(year, month) {
                     expected += 1;
                     assert_eq!(days_from_civil(year, month, day), expected);
+                    assert_eq!(civil_from_days(expected), (year, month, day));
                 }
             }
         }
@@ -169,6 +208,19 @@ mod tests {
         assert_eq!(of("1969-12-31T16:00:00-08:00"), Some(0));
         assert_eq!(of("1970-01-01T00:00:00-00:00"), Some(0));
         assert_eq!(of("2016-12-31T23:59:60Z"), of("2017-01-01T00:00:00Z"));
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for instant_us in [
+            0,
+            -1,
+            1_767_225_600_123_456,
+            -62_167_219_200_000_000,
+            253_402_300_799_999_999,
+        ] {
+            assert_eq!(of(&format_rfc3339(instant_us)), Some(instant_us));
+        }
     }
 
     #[test]

@@ -115,10 +115,8 @@ impl ValueReader<'_, '_> {
     ) -> Scanned<()> {
         match self.scanner.peek() {
             b'"' => {
-                let text = self.scanner.string()?;
                 buffer.begin(row);
-                buffer.push_with(|bytes| text.append_to(bytes));
-                Ok(())
+                buffer.push_with(|bytes| self.scanner.string_into(bytes))
             }
             b'-' | b'0'..=b'9' => {
                 let number = self.scanner.number()?;
@@ -257,11 +255,12 @@ impl ValueReader<'_, '_> {
         let mut first = true;
         while let Some(key) = self.scanner.next_key(first)? {
             first = false;
-            buffer.keys.push_with(|bytes| key.append_to(bytes));
+            buffer.keys.push(key.read(self.scratch));
             match self.scanner.peek() {
                 b'"' => {
-                    let text = self.scanner.string()?;
-                    buffer.values.push_with(|bytes| text.append_to(bytes));
+                    buffer
+                        .values
+                        .push_with(|bytes| self.scanner.string_into(bytes))?;
                 }
                 b'n' => {
                     self.scanner.literal("null")?;
@@ -323,8 +322,7 @@ impl ValueReader<'_, '_> {
             let elements = &mut buffer.elements;
             match self.scanner.peek() {
                 b'"' => {
-                    let text = self.scanner.string()?;
-                    elements.push_with(|bytes| text.append_to(bytes));
+                    elements.push_with(|bytes| self.scanner.string_into(bytes))?;
                 }
                 b'-' | b'0'..=b'9' => elements.push(self.scanner.number()?.text),
                 _ => {
@@ -372,21 +370,18 @@ impl ValueReader<'_, '_> {
         while let Some(key) = self.scanner.next_key(first)? {
             first = false;
             let key = key.read(&mut scratch);
-            match buffer.member(key) {
-                Some((member, values)) => {
-                    let part = Part::Member(at, member.name);
-                    self.forget_part(field, part);
-                    self.member(values, field, element, part)?;
-                }
-                None => {
-                    self.scanner.peek();
-                    let start = self.scanner.at();
-                    self.scanner.skip_value()?;
-                    let part = Part::Member(at, &String::from_utf8_lossy(key)).spell();
-                    let value = start..self.scanner.at();
-                    self.notes
-                        .fault(field, part, "expected no member of this name", value);
-                }
+            if let Some((member, values)) = buffer.member(key) {
+                let part = Part::Member(at, member.name);
+                self.forget_part(field, part);
+                self.member(values, field, element, part)?;
+            } else {
+                self.scanner.peek();
+                let start = self.scanner.at();
+                self.scanner.skip_value()?;
+                let part = Part::Member(at, &String::from_utf8_lossy(key)).spell();
+                let value = start..self.scanner.at();
+                self.notes
+                    .fault(field, part, "expected no member of this name", value);
             }
         }
         Ok(())

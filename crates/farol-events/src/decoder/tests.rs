@@ -7,7 +7,7 @@ use arrow_schema::DataType;
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::{event_fingerprint, span_fingerprint};
+use crate::{ReasonCode, event_fingerprint, span_fingerprint};
 
 const TIME: &str = r#""event_time":"2026-01-01T00:00:00Z""#;
 const TIME_US: i64 = 1_767_225_600_000_000;
