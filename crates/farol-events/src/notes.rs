@@ -19,6 +19,9 @@ const FAULTS_PER_FIELD_MAX: usize = 16;
 /// depth that readers of JSON accept.
 const NESTING_MAX: usize = 100;
 
+/// So few keys are compared with each other one by one.
+const FEW: usize = 8;
+
 /// A value that a field, or a part of it, could not take.
 struct Fault {
     field: usize,
@@ -199,27 +202,32 @@ fn own_members(payload: &[u8], own: Range<usize>) -> Vec<Member> {
 
 /// Of members with equal keys only the last one stays. `faults`: the faults take their key.
 fn retain_last(payload: &[u8], members: &mut Vec<Member>, faults: bool) {
-    let decoded: Vec<Cow<'_, [u8]>> = members
+    if members.len() == 1 && !faults {
+        return;
+    }
+    let keys: Vec<Cow<'_, [u8]>> = members
         .iter()
         .map(|(key, _)| decode_key(&payload[key.clone()]))
         .collect();
-    let mut last: HashMap<&[u8], usize> = decoded
-        .iter()
-        .enumerate()
-        .map(|(i, key)| (&**key, i))
-        .collect();
-    if faults {
-        last.remove(INVALID_FIELDS.as_bytes());
-    }
-    if last.len() == members.len() {
-        return;
-    }
-    let kept: std::collections::HashSet<usize> = last.into_values().collect();
-    let mut i = 0;
-    members.retain(|_| {
-        i += 1;
-        kept.contains(&(i - 1))
-    });
+    let reserved = |key: &[u8]| faults && key == INVALID_FIELDS.as_bytes();
+    let kept: Vec<bool> = if keys.len() <= FEW {
+        let again = |at: usize| keys[at + 1..].contains(&keys[at]);
+        (0..keys.len())
+            .map(|at| !again(at) && !reserved(&keys[at]))
+            .collect()
+    } else {
+        let last: HashMap<&[u8], usize> = keys
+            .iter()
+            .enumerate()
+            .map(|(at, key)| (&**key, at))
+            .collect();
+        let is_last = |at: usize| last.get(&*keys[at]) == Some(&at);
+        (0..keys.len())
+            .map(|at| is_last(at) && !reserved(&keys[at]))
+            .collect()
+    };
+    let mut kept = kept.into_iter();
+    members.retain(|_| kept.next().unwrap_or(true));
 }
 
 fn decode_key(raw: &[u8]) -> Cow<'_, [u8]> {

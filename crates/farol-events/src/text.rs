@@ -78,8 +78,23 @@ pub(crate) fn append(payload: &[u8], start: usize, out: &mut Vec<u8>) -> Scanned
     if !ascii {
         check_utf8(raw, start)?;
     }
-    out.extend_from_slice(raw);
+    copy(payload, start, raw, out);
     Ok(at)
+}
+
+/// Appends `raw`, which begins at `start`. A short text is appended as a block of fixed size, cut
+/// off afterwards: that is a few instructions, where a copy of any length is a call.
+#[inline]
+fn copy(payload: &[u8], start: usize, raw: &[u8], out: &mut Vec<u8>) {
+    const BLOCK: usize = 32;
+    match payload[start..].first_chunk::<BLOCK>() {
+        Some(block) if raw.len() <= BLOCK => {
+            let len = out.len() + raw.len();
+            out.extend_from_slice(block);
+            out.truncate(len);
+        }
+        _ => out.extend_from_slice(raw),
+    }
 }
 
 /// Goes on at `at`, where something other than the closing quote is, up to the closing quote. Every
