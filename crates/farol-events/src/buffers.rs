@@ -20,7 +20,8 @@ pub(crate) trait ColumnBuffer {
     fn len(&self) -> usize;
     /// Appends null rows.
     fn push_nulls(&mut self, count: usize);
-    /// Takes back all rows from the `len`-th on.
+    /// Takes back all rows from the `len`-th on, and what was appended to a row that is not there
+    /// yet.
     fn truncate(&mut self, len: usize);
     /// Gives the rows as an array, and starts anew.
     fn finish(&mut self) -> ArrayRef;

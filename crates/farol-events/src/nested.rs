@@ -244,13 +244,6 @@ impl MemberBuffer {
         }
     }
 
-    fn as_buffer(&self) -> &dyn ColumnBuffer {
-        match self {
-            Self::Text(buffer) => buffer,
-            Self::Double(buffer) => buffer,
-        }
-    }
-
     fn as_buffer_mut(&mut self) -> &mut dyn ColumnBuffer {
         match self {
             Self::Text(buffer) => buffer,
@@ -318,9 +311,7 @@ impl ObjectsBuffer {
             self.elements.truncate(len);
         }
         for member in &mut self.members {
-            if member.as_buffer().len() > len {
-                member.as_buffer_mut().truncate(len);
-            }
+            member.as_buffer_mut().truncate(len);
         }
     }
 }

@@ -534,6 +534,10 @@ fn a_refused_record_leaves_no_trace() {
         trace(r#""scores":{"a":1,"b":2},"citations":["a","b"],"cost":1,"x":{"y":1"#),
         r#"{"event_id":"gone","service":"s","input":"text","latency_ms":1,"later":1}"#.to_owned(),
         trace(r#""guardrails":[{"name":"n","score":1},{"name":"#),
+        trace(r#""guardrails":[{"name":"half \n of a te"#),
+        trace(r#""tags":{"a":"half \n of a te"#),
+        trace(r#""citations":["half \n of a te"#),
+        trace(r#""service":"half \n of a te"#),
     ];
     let good = [
         trace(r#""tags":{"a":"b"},"retrieved":[{"id":"1"}],"x":1"#),
