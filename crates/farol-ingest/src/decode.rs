@@ -20,6 +20,7 @@ use farol_kafka::{Message, MessageBatch};
 
 use crate::clock::now_us;
 use crate::dead_letter::{DeadLetter, TRUNCATED_BYTES, without_event_date};
+use crate::marks::PartitionKey;
 use crate::options::IngestOptions;
 use crate::slot::Slot;
 
@@ -112,7 +113,7 @@ impl ChunkDecoder {
 
     fn finish(&mut self, slot: &Arc<Slot>, gathering: Gathering) -> Result<Chunk, ArrowError> {
         let decoded = self.decoder.finish();
-        let place = Place { slot, offsets: &gathering.offsets, ingested_at_us: now_us() };
+        let place = Place { key: &slot.key, offsets: &gathering.offsets, ingested_at_us: now_us() };
         let batch = table_batch(self.kind, &self.schema, &decoded.batch, &place)?;
         Ok(Chunk {
             slot: slot.clone(),
@@ -163,7 +164,7 @@ pub(crate) fn decode_payload(
 
 /// Where rows came from.
 pub(crate) struct Place<'a> {
-    pub slot: &'a Slot,
+    pub key: &'a PartitionKey,
     /// One per row.
     pub offsets: &'a [i64],
     /// Microseconds since the epoch.
@@ -187,8 +188,8 @@ pub(crate) fn table_batch(
                     TimestampMicrosecondArray::from(vec![place.ingested_at_us; rows])
                         .with_timezone("UTC"),
                 ),
-                "kafka_topic" => Arc::new(repeated(&place.slot.key.topic, rows)?),
-                "kafka_partition" => Arc::new(Int32Array::from(vec![place.slot.key.partition; rows])),
+                "kafka_topic" => Arc::new(repeated(&place.key.topic, rows)?),
+                "kafka_partition" => Arc::new(Int32Array::from(vec![place.key.partition; rows])),
                 "kafka_offset" => Arc::new(Int64Array::from(place.offsets.to_vec())),
                 "kafka_entry" => Arc::new(Int32Array::from(vec![0; rows])),
                 "model" if kind == Kind::Trace => model(events)?,

@@ -309,7 +309,7 @@ fn letter_batches(
 }
 
 /// Writes rows to one file per day.
-async fn upload_rows(table: &Table, rows: &[Rows]) -> Result<Vec<Upload>, IngestError> {
+pub(crate) async fn upload_rows(table: &Table, rows: &[Rows]) -> Result<Vec<Upload>, IngestError> {
     let mut uploads = Vec::new();
     for (day, batches) in by_day(rows)? {
         uploads.push(table.upload(Some(day), batches).await?);

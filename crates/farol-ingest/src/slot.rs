@@ -29,12 +29,6 @@ pub(crate) struct Tally {
     pub lost: i64,
 }
 
-impl Tally {
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 /// A slot's share of a commit: from the mark it must find to the marks it leaves.
 #[derive(Debug, Clone)]
 pub(crate) struct Part {

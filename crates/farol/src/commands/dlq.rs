@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Int32Type, TimestampMicrosecondType};
+use farol_ingest::replay::{self, ReplayFilter, ReplayReport};
 use farol_lake::sql::Session;
 use futures::TryStreamExt;
 
@@ -155,8 +156,18 @@ fn described(
 
 async fn replay(context: &Context, filter: DlqFilter) -> anyhow::Result<Exit> {
     let lake = context.lake().await?;
-    let _ = (lake, filter);
-    anyhow::bail!("replay")
+    let filter = ReplayFilter { topic: filter.topic, reason_code: filter.reason_code, limit: filter.limit };
+    let report = replay::replay(&lake, &filter, &context.input_topics(), &context.ingest_options()).await?;
+    let ReplayReport { stored, duplicates, still_bad, examples } = report;
+    if context.json {
+        output::json(&serde_json::json!({
+            "stored": stored, "duplicates": duplicates, "still_bad": still_bad, "examples": examples,
+        }))?;
+    } else {
+        output::line(&format!("{stored} stored, {duplicates} were stored already, {still_bad} still bad"))?;
+        examples.iter().try_for_each(|example| output::line(&format!("  {example}")))?;
+    }
+    Ok(if still_bad > 0 { Exit::Degraded } else { Exit::Done })
 }
 
 async fn open(context: &Context) -> anyhow::Result<Session> {
