@@ -26,7 +26,7 @@ pub enum EmitError {
         reason: String,
     },
     /// The file cannot be read.
-    #[error("{}: {source}", file.display())]
+    #[error("cannot read {}", file.display())]
     Read {
         /// The file or directory.
         file: PathBuf,

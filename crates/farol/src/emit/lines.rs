@@ -31,16 +31,17 @@ pub struct Lines {
 impl Lines {
     /// Opens `file`; `-` is standard input.
     pub fn open(file: &Path, read: BytesRead) -> Result<Self, EmitError> {
-        let reader: Box<dyn BufRead + Send> = if file == Path::new("-") {
-            Box::new(BufReader::with_capacity(256 << 10, io::stdin()))
+        let (name, reader): (&Path, Box<dyn BufRead + Send>) = if file == Path::new("-") {
+            let reader = BufReader::with_capacity(256 << 10, io::stdin());
+            (Path::new("standard input"), Box::new(reader))
         } else {
             let opened = File::open(file).map_err(|source| EmitError::Read {
                 file: file.to_owned(),
                 source,
             })?;
-            Box::new(BufReader::with_capacity(256 << 10, opened))
+            (file, Box::new(BufReader::with_capacity(256 << 10, opened)))
         };
-        Ok(Self::new(file.to_owned(), reader, read, LINE_BYTES_MAX))
+        Ok(Self::new(name.to_owned(), reader, read, LINE_BYTES_MAX))
     }
 
     fn new(

@@ -101,7 +101,7 @@ impl Ndjson {
     ) -> Result<Self, EmitError> {
         let lines = Lines::open(file, read)?;
         Ok(Self {
-            file: file.into(),
+            file: lines.file().into(),
             lines,
             service: service.map(str::to_owned),
             unchecked,
@@ -157,10 +157,10 @@ impl Ndjson {
 fn not_an_object(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let what = text.split(" at line ").next().unwrap_or(&text);
-    format!(
-        "expected a JSON object, not sent: {what} at column {}",
-        error.column()
-    )
+    match error.column() {
+        0 => format!("expected a JSON object, not sent: {what}"),
+        column => format!("expected a JSON object, not sent: {what} at column {column}"),
+    }
 }
 
 impl Iterator for Ndjson {

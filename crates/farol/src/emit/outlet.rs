@@ -98,7 +98,13 @@ impl KafkaOutlet {
 pub async fn kafka(context: &Context) -> anyhow::Result<Kafka> {
     let kafka = context.kafka()?;
     if context.config.kafka.brokers.is_none() {
-        topics::ensure(context, &kafka.config).await?;
+        let config = kafka.config.clone();
+        let there =
+            tokio::task::spawn_blocking(move || Admin::connect(&config)?.topics()).await??;
+        let needed = context.input_topics();
+        if !needed.iter().all(|topic| there.contains(&topic.name)) {
+            topics::ensure(context, &kafka.config).await?;
+        }
     }
     Ok(kafka)
 }

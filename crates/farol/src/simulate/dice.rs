@@ -15,6 +15,15 @@ impl Dice {
         Self(ChaCha8Rng::seed_from_u64(seed))
     }
 
+    /// The dice of several numbers together: each of them changes everything.
+    pub fn of(numbers: [u64; 4]) -> Self {
+        let mut seed = [0; 32];
+        for (bytes, number) in seed.chunks_exact_mut(8).zip(numbers) {
+            bytes.copy_from_slice(&number.to_le_bytes());
+        }
+        Self(ChaCha8Rng::from_seed(seed))
+    }
+
     /// `true` with this probability.
     pub fn chance(&mut self, probability: f64) -> bool {
         self.0.random::<f64>() < probability

@@ -86,7 +86,9 @@ impl Simulation {
     /// mean of a day. The same arguments give the same events.
     pub fn new(seed: u64, start_us: i64, rate: f64) -> Self {
         let mut simulation = Self {
-            dice: Dice::new(seed),
+            // Two runs of one seed at different times are different traffic: with the same ids the
+            // second would be taken for a repetition of the first.
+            dice: Dice::of([seed, start_us as u64, rate.to_bits(), 0]),
             sessions: Sessions::new(),
             requests_per_s: rate / EVENTS_PER_REQUEST,
             limit: Limit::None,
