@@ -44,7 +44,7 @@ pub struct PartitionStatus {
     pub expired: i64,
     /// Offsets between `next` and `log_end`.
     pub lag_records: Option<i64>,
-    /// 0 where everything is read; else how far the watermark is behind the clock.
+    /// 0 where everything is read; else how far what was read is behind the clock, in event time.
     pub lag_seconds: Option<f64>,
     /// Who reads the partition.
     pub owner: Option<String>,
@@ -106,17 +106,18 @@ pub async fn marks_of(
 }
 
 /// The state of every partition of the input topics, in their order. `broker` is `None` where Kafka did not
-/// answer; the lake alone is told then, of the log read last under each name.
+/// answer; the lake alone is told then, of the log read last under each name. `current_us` is where the
+/// watermark of a partition that is not behind would stand: the clock less the watermark's bound.
 pub fn partitions(
     topics: &[InputTopic],
     marks: &BTreeMap<PartitionKey, Marks>,
     broker: Option<&BrokerView>,
-    now_us: i64,
+    current_us: i64,
 ) -> Vec<PartitionStatus> {
     let mut all = Vec::new();
     for topic in topics {
         match broker {
-            Some(broker) => all.extend(of_logs(&topic.name, marks, broker, now_us)),
+            Some(broker) => all.extend(of_logs(&topic.name, marks, broker, current_us)),
             None => all.extend(of_marks(&topic.name, marks)),
         }
     }
@@ -127,7 +128,7 @@ fn of_logs(
     topic: &str,
     marks: &BTreeMap<PartitionKey, Marks>,
     broker: &BrokerView,
-    now_us: i64,
+    current_us: i64,
 ) -> Vec<PartitionStatus> {
     let logs = broker.logs.iter().filter(|((name, _), _)| name == topic);
     logs.map(|((_, partition), log)| {
@@ -150,7 +151,7 @@ fn of_logs(
         status.lag_records = Some(lag);
         status.lag_seconds = match own.watermark_us {
             _ if lag == 0 => Some(0.0),
-            Some(watermark_us) => Some((now_us - watermark_us).max(0) as f64 / 1e6),
+            Some(watermark_us) => Some((current_us - watermark_us).max(0) as f64 / 1e6),
             None => None,
         };
         if let Resume::Beyond { next, log_end } = resume(&own, log.range) {

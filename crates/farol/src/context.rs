@@ -33,14 +33,21 @@ pub struct Kafka {
     /// Brokers, group and properties.
     pub config: KafkaConfig,
     /// The embedded broker, if it runs in this process.
-    pub embedded: Option<EmbeddedBroker>,
+    embedded: Option<EmbeddedBroker>,
 }
 
 impl Kafka {
     /// Ends the embedded broker, if it runs in this process.
     pub fn shutdown(self) {
-        if let Some(broker) = self.embedded {
-            broker.shutdown();
+        drop(self);
+    }
+}
+
+impl Drop for Kafka {
+    fn drop(&mut self) {
+        if let Some(broker) = self.embedded.take() {
+            // It has a runtime of its own, whose end blocks.
+            tokio::task::block_in_place(|| broker.shutdown());
         }
     }
 }

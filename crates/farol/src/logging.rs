@@ -6,8 +6,8 @@ use tracing_subscriber::EnvFilter;
 
 /// Libraries that say much that operators cannot act on.
 const CHATTY: &str = "librdkafka=error,rdkafka=error,tansu_broker=error,tansu_storage=error,tansu_service=error,\
-    tansu_sans_io=error,tansu=error,libsql=error,deltalake=error,deltalake_core=error,delta_kernel=error,\
-    buoyant_kernel=error,datafusion=warn,object_store=warn,sqlparser=warn,hyper=warn,rustyline=warn";
+    tansu_sans_io=error,tansu=error,libsql=error,deltalake=error,deltalake_core=error,delta_kernel=off,\
+    buoyant_kernel=off,datafusion=warn,object_store=warn,sqlparser=warn,hyper=warn,rustyline=warn";
 
 /// Begins to print diagnostics. `RUST_LOG`, where set, decides alone.
 pub fn start(quiet: bool, verbose: u8) {

@@ -36,6 +36,7 @@ pub async fn run(context: &Context, arguments: &BrokerArgs) -> anyhow::Result<Ex
         ))?;
     }
     shutdown.cancelled().await;
-    broker.shutdown();
+    // It has a runtime of its own, whose end blocks.
+    tokio::task::block_in_place(|| broker.shutdown());
     Ok(Exit::Done)
 }

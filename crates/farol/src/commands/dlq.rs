@@ -156,18 +156,41 @@ fn described(
 
 async fn replay(context: &Context, filter: DlqFilter) -> anyhow::Result<Exit> {
     let lake = context.lake().await?;
-    let filter = ReplayFilter { topic: filter.topic, reason_code: filter.reason_code, limit: filter.limit };
-    let report = replay::replay(&lake, &filter, &context.input_topics(), &context.ingest_options()).await?;
-    let ReplayReport { stored, duplicates, still_bad, examples } = report;
+    let filter = ReplayFilter {
+        topic: filter.topic,
+        reason_code: filter.reason_code,
+        limit: filter.limit,
+    };
+    let report = replay::replay(
+        &lake,
+        &filter,
+        &context.input_topics(),
+        &context.ingest_options(),
+    )
+    .await?;
+    let ReplayReport {
+        stored,
+        duplicates,
+        still_bad,
+        examples,
+    } = report;
     if context.json {
         output::json(&serde_json::json!({
             "stored": stored, "duplicates": duplicates, "still_bad": still_bad, "examples": examples,
         }))?;
     } else {
-        output::line(&format!("{stored} stored, {duplicates} were stored already, {still_bad} still bad"))?;
-        examples.iter().try_for_each(|example| output::line(&format!("  {example}")))?;
+        output::line(&format!(
+            "stored {stored}, duplicates {duplicates}, still bad {still_bad}"
+        ))?;
+        for example in &examples {
+            output::line(&format!("  {example}"))?;
+        }
     }
-    Ok(if still_bad > 0 { Exit::Degraded } else { Exit::Done })
+    Ok(if still_bad > 0 {
+        Exit::Degraded
+    } else {
+        Exit::Done
+    })
 }
 
 async fn open(context: &Context) -> anyhow::Result<Session> {

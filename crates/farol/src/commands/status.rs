@@ -47,7 +47,8 @@ pub async fn run(context: &Context) -> anyhow::Result<Exit> {
     let now_us = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_micros() as i64);
-    let partitions = status::partitions(&topics, &marks, broker.as_ref().ok(), now_us);
+    let bound_us = i64::try_from(context.config.ingest.watermark_bound.0.as_micros())?;
+    let partitions = status::partitions(&topics, &marks, broker.as_ref().ok(), now_us - bound_us);
     if context.json {
         output::json(&Status {
             partitions: &partitions,
@@ -114,6 +115,7 @@ fn text(partitions: &[PartitionStatus], now_us: i64) -> String {
         "owner",
     ];
     let mut text = output::table(&header, &rows);
+    text.push_str(&freshness(partitions));
     for partition in partitions {
         // Writing to a string cannot fail.
         if partition.recreated {
@@ -135,6 +137,25 @@ fn text(partitions: &[PartitionStatus], now_us: i64) -> String {
         }
     }
     text
+}
+
+/// How far the rows of each topic are behind the clock, by its slowest partition.
+fn freshness(partitions: &[PartitionStatus]) -> String {
+    let mut slowest = BTreeMap::<&str, f64>::new();
+    for partition in partitions {
+        if let Some(lag_seconds) = partition.lag_seconds {
+            let known = slowest.entry(&partition.topic).or_default();
+            *known = known.max(lag_seconds);
+        }
+    }
+    if slowest.is_empty() {
+        return String::new();
+    }
+    let told: Vec<String> = slowest
+        .into_iter()
+        .map(|(topic, lag_seconds)| format!("{topic} {lag_seconds:.0} s behind"))
+        .collect();
+    format!("freshness: {}\n", told.join(", "))
 }
 
 /// A time as its distance from now.

@@ -6,7 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use chrono::{DateTime, SecondsFormat};
 use farol_kafka::{From, Tail, TailedRecord};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::cli::{TailArgs, TailFrom};
 use crate::context::Context;
@@ -32,7 +33,7 @@ pub async fn run(context: &Context, arguments: &TailArgs) -> anyhow::Result<Exit
         while left > 0 && !shutdown.is_cancelled() {
             if let Some(record) = tail.next(WAIT)? {
                 output::line(&if json {
-                    as_json(&topic, &record).to_string()
+                    as_json(&topic, &record)?
                 } else {
                     as_text(&record)
                 })?;
@@ -69,32 +70,75 @@ fn as_text(record: &TailedRecord) -> String {
     )
 }
 
-/// Text as it is; other bytes as `{"base64": …}`. A value that is JSON is put in as JSON.
-fn as_json(topic: &str, record: &TailedRecord) -> Value {
-    let bytes = |bytes: &Option<Vec<u8>>| match bytes {
-        None => Value::Null,
-        Some(bytes) => match std::str::from_utf8(bytes) {
-            Ok(text) => json!(text),
-            Err(_) => json!({ "base64": BASE64.encode(bytes) }),
-        },
+/// A record as `--json` prints it.
+#[derive(Serialize)]
+struct Line<'a> {
+    topic: &'a str,
+    partition: i32,
+    offset: i64,
+    timestamp_ms: Option<i64>,
+    key: Bytes<'a>,
+    headers: Vec<Header<'a>>,
+    value: Payload<'a>,
+}
+
+#[derive(Serialize)]
+struct Header<'a> {
+    key: &'a str,
+    value: Bytes<'a>,
+}
+
+/// Text as it is; other bytes as `{"base64": …}`.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Bytes<'a> {
+    Nothing,
+    Text(&'a str),
+    Binary { base64: String },
+}
+
+/// A value that is JSON on one line is put in as it is, digit by digit.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Payload<'a> {
+    Json(&'a RawValue),
+    Bytes(Bytes<'a>),
+}
+
+impl<'a> Bytes<'a> {
+    fn of(bytes: Option<&'a [u8]>) -> Self {
+        match bytes.map(|bytes| (bytes, std::str::from_utf8(bytes))) {
+            None => Self::Nothing,
+            Some((_, Ok(text))) => Self::Text(text),
+            Some((bytes, Err(_))) => Self::Binary {
+                base64: BASE64.encode(bytes),
+            },
+        }
+    }
+}
+
+fn as_json(topic: &str, record: &TailedRecord) -> serde_json::Result<String> {
+    let payload = record.payload.as_deref();
+    let on_one_line = payload.filter(|bytes| !bytes.contains(&b'\n') && !bytes.contains(&b'\r'));
+    let value = match on_one_line.and_then(|bytes| serde_json::from_slice(bytes).ok()) {
+        Some(json) => Payload::Json(json),
+        None => Payload::Bytes(Bytes::of(payload)),
     };
-    let value = record
-        .payload
-        .as_deref()
-        .and_then(|payload| serde_json::from_slice(payload).ok());
-    let headers: Vec<Value> = record
-        .headers
-        .iter()
-        .map(|(key, value)| json!({ "key": key, "value": bytes(value) }))
-        .collect();
-    json!({
-        "topic": topic,
-        "partition": record.partition,
-        "offset": record.offset,
-        "timestamp_ms": record.timestamp_ms,
-        "key": bytes(&record.key),
-        "headers": headers,
-        "value": value.unwrap_or_else(|| bytes(&record.payload)),
+    serde_json::to_string(&Line {
+        topic,
+        partition: record.partition,
+        offset: record.offset,
+        timestamp_ms: record.timestamp_ms,
+        key: Bytes::of(record.key.as_deref()),
+        headers: record
+            .headers
+            .iter()
+            .map(|(key, value)| Header {
+                key,
+                value: Bytes::of(value.as_deref()),
+            })
+            .collect(),
+        value,
     })
 }
 
@@ -124,12 +168,20 @@ mod tests {
 
     #[test]
     fn records_print_as_json() {
-        let json = as_json("t", &record(b"{\"a\":1}"));
         assert_eq!(
-            (&json["value"]["a"], &json["key"]),
-            (&json!(1), &json!("k"))
+            as_json("t", &record(b"{\"b\":1.10,\"a\":2}")).unwrap(),
+            "{\"topic\":\"t\",\"partition\":1,\"offset\":7,\"timestamp_ms\":0,\"key\":\"k\",\
+             \"headers\":[{\"key\":\"h\",\"value\":{\"base64\":\"/w==\"}}],\"value\":{\"b\":1.10,\"a\":2}}"
         );
-        assert_eq!(json["headers"][0]["value"]["base64"], "/w==");
-        assert_eq!(as_json("t", &record(b"plain"))["value"], "plain");
+        assert!(
+            as_json("t", &record(b"plain"))
+                .unwrap()
+                .ends_with("\"value\":\"plain\"}")
+        );
+        assert!(
+            as_json("t", &record(b"{\n}"))
+                .unwrap()
+                .ends_with("\"value\":\"{\\n}\"}")
+        );
     }
 }
