@@ -89,6 +89,14 @@ pub enum LakeError {
         /// The last error.
         reason: String,
     },
+    /// Maintenance refused to go on.
+    #[error("maintenance of table `{table}`: {reason}")]
+    Maintenance {
+        /// The table.
+        table: String,
+        /// Why.
+        reason: String,
+    },
     /// An operator's failpoint (tests only).
     #[error("failpoint {0}")]
     Failpoint(&'static str),

@@ -4,7 +4,13 @@ use arrow::datatypes::{DataType, Schema};
 use parquet::basic::Encoding;
 
 /// Ids that no two rows share much of: a dictionary only costs, and their extremes say nothing.
-const UNIQUE_IDS: &[&str] = &["event_id", "trace_id", "span_id", "parent_span_id", "response_id"];
+const UNIQUE_IDS: &[&str] = &[
+    "event_id",
+    "trace_id",
+    "span_id",
+    "parent_span_id",
+    "response_id",
+];
 
 /// The one id whose extremes are kept: people look traces up, and time-ordered ids prune.
 const LOOKED_UP_ID: &str = "trace_id";
@@ -71,11 +77,20 @@ pub(crate) struct Treatment {
 
 impl Treatment {
     const fn plain(encoding: Encoding) -> Self {
-        Self { encoding, dictionary: false, statistics: false, logged: false, bloom_filter: false }
+        Self {
+            encoding,
+            dictionary: false,
+            statistics: false,
+            logged: false,
+            bloom_filter: false,
+        }
     }
 
     const fn with_statistics(self) -> Self {
-        Self { statistics: true, ..self }
+        Self {
+            statistics: true,
+            ..self
+        }
     }
 }
 
@@ -89,24 +104,41 @@ pub(crate) fn treatment(column: &str, data_type: &DataType) -> Treatment {
         _ => false,
     };
     let bloom_filter = column == LOOKED_UP_ID && *data_type == DataType::Utf8;
-    Treatment { logged, bloom_filter, ..treatment }
+    Treatment {
+        logged,
+        bloom_filter,
+        ..treatment
+    }
 }
 
 /// What a leaf inside the list or map `column` gets: no statistics, since nothing prunes by them.
 pub(crate) fn nested_treatment(column: &str, leaf_type: &DataType) -> Treatment {
-    Treatment { statistics: false, ..leaf_treatment(column, leaf_type) }
+    Treatment {
+        statistics: false,
+        ..leaf_treatment(column, leaf_type)
+    }
 }
 
 fn leaf_treatment(column: &str, data_type: &DataType) -> Treatment {
-    let text = matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    let text = matches!(
+        data_type,
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+    );
     if text && UNIQUE_IDS.contains(&column) {
         let unique = Treatment::plain(Encoding::DELTA_LENGTH_BYTE_ARRAY);
-        return if column == LOOKED_UP_ID { unique.with_statistics() } else { unique };
+        return if column == LOOKED_UP_ID {
+            unique.with_statistics()
+        } else {
+            unique
+        };
     }
     if text && FREE_TEXT.contains(&column) {
         return Treatment::plain(Encoding::PLAIN);
     }
-    let dictionary = Treatment { dictionary: true, ..Treatment::plain(Encoding::PLAIN) };
+    let dictionary = Treatment {
+        dictionary: true,
+        ..Treatment::plain(Encoding::PLAIN)
+    };
     if text && REPEATED_TEXT.contains(&column) {
         return dictionary;
     }
@@ -144,7 +176,10 @@ mod tests {
 
     #[test]
     fn columns_are_written_as_measured_best() {
-        assert_eq!(of("event_id"), Treatment::plain(Encoding::DELTA_LENGTH_BYTE_ARRAY));
+        assert_eq!(
+            of("event_id"),
+            Treatment::plain(Encoding::DELTA_LENGTH_BYTE_ARRAY)
+        );
         assert_eq!(of("cost"), Treatment::plain(Encoding::PLAIN));
         assert_eq!(of("input"), Treatment::plain(Encoding::PLAIN));
         assert_eq!(of("latency_ms").encoding, Encoding::BYTE_STREAM_SPLIT);
@@ -158,16 +193,39 @@ mod tests {
         for kind in Kind::ALL {
             let schema = table_schema(kind);
             let logged = log_statistics_columns(&schema);
-            for needed in ["event_time", "ingested_at", "kafka_topic", "kafka_offset", "trace_id"] {
+            for needed in [
+                "event_time",
+                "ingested_at",
+                "kafka_topic",
+                "kafka_offset",
+                "trace_id",
+            ] {
                 assert!(logged.contains(&needed), "{kind}: {needed}");
             }
         }
         let trace = table_schema(Kind::Trace);
         let letters = dead_letter_schema();
-        let logged = [log_statistics_columns(&trace), log_statistics_columns(&letters)].concat();
+        let logged = [
+            log_statistics_columns(&trace),
+            log_statistics_columns(&letters),
+        ]
+        .concat();
         for private in [
-            "input", "output", "system", "text", "attributes", "tags", "user_id", "session_id",
-            "error_message", "reason", "raw", "headers", "kafka_key", "cost", "event_id",
+            "input",
+            "output",
+            "system",
+            "text",
+            "attributes",
+            "tags",
+            "user_id",
+            "session_id",
+            "error_message",
+            "reason",
+            "raw",
+            "headers",
+            "kafka_key",
+            "cost",
+            "event_id",
         ] {
             assert!(!logged.contains(&private), "{private}");
         }
@@ -175,10 +233,18 @@ mod tests {
 
     #[test]
     fn what_the_log_keeps_the_file_keeps_too() {
-        for schema in [table_schema(Kind::Trace), table_schema(Kind::Evaluation), dead_letter_schema()] {
+        for schema in [
+            table_schema(Kind::Trace),
+            table_schema(Kind::Evaluation),
+            dead_letter_schema(),
+        ] {
             for field in schema.fields() {
                 let treatment = treatment(field.name(), field.data_type());
-                assert!(!treatment.logged || treatment.statistics, "{}", field.name());
+                assert!(
+                    !treatment.logged || treatment.statistics,
+                    "{}",
+                    field.name()
+                );
             }
         }
     }

@@ -43,7 +43,12 @@ impl FileEncoder {
             Arc::clone(layout.properties()),
         )?;
         let columns = ArrowRowGroupWriterFactory::new(&writer, Arc::clone(layout.schema()));
-        Ok(Self { layout, writer, columns, row_groups: 0 })
+        Ok(Self {
+            layout,
+            writer,
+            columns,
+            row_groups: 0,
+        })
     }
 
     /// Writes a row group from batches that [`Layout::conform`] returned: one column at a time over all of them.
@@ -54,10 +59,16 @@ impl FileEncoder {
         if batches.iter().all(|batch| batch.num_rows() == 0) {
             return Ok(());
         }
-        let mut writers = self.columns.create_column_writers(self.row_groups)?.into_iter();
+        let mut writers = self
+            .columns
+            .create_column_writers(self.row_groups)?
+            .into_iter();
         let mut row_group = self.writer.next_row_group()?;
         for (index, field) in self.layout.schema().fields().iter().enumerate() {
-            let mut leaves: Vec<_> = writers.by_ref().take(self.layout.leaves_of(index)).collect();
+            let mut leaves: Vec<_> = writers
+                .by_ref()
+                .take(self.layout.leaves_of(index))
+                .collect();
             for batch in batches {
                 let levels = compute_leaves(field, batch.column(index))?;
                 for (writer, leaf) in leaves.iter_mut().zip(&levels) {
@@ -83,7 +94,9 @@ impl FileEncoder {
     /// # Errors
     /// Never with a buffer in memory; the writer's signature has one.
     pub fn take(&mut self) -> Result<Vec<u8>, FileError> {
-        self.writer.flush().map_err(parquet::errors::ParquetError::from)?;
+        self.writer
+            .flush()
+            .map_err(parquet::errors::ParquetError::from)?;
         Ok(std::mem::take(self.writer.inner_mut()))
     }
 
@@ -95,7 +108,11 @@ impl FileEncoder {
         let metadata = self.writer.finish()?;
         let rows = metadata.file_metadata().num_rows().unsigned_abs();
         let statistics = statistics::to_json(self.layout.logged(), &metadata);
-        Ok(Encoded { bytes: std::mem::take(self.writer.inner_mut()), rows, statistics })
+        Ok(Encoded {
+            bytes: std::mem::take(self.writer.inner_mut()),
+            rows,
+            statistics,
+        })
     }
 }
 
@@ -109,8 +126,10 @@ pub fn encode(
     limits: RowGroupLimits,
 ) -> Result<Encoded, FileError> {
     let mut encoder = FileEncoder::new(Arc::clone(layout))?;
-    let conformed: Vec<_> =
-        batches.into_iter().map(|batch| layout.conform(&batch)).collect::<Result<_, _>>()?;
+    let conformed: Vec<_> = batches
+        .into_iter()
+        .map(|batch| layout.conform(&batch))
+        .collect::<Result<_, _>>()?;
     for group in row_groups(conformed, limits) {
         encoder.write_row_group(&group)?;
     }

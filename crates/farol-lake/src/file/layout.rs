@@ -61,7 +61,10 @@ impl Layout {
         partition_columns: &[String],
         purpose: Purpose,
     ) -> Result<Self, FileError> {
-        let stored = table_schema.fields().iter().filter(|field| !partition_columns.contains(field.name()));
+        let stored = table_schema
+            .fields()
+            .iter()
+            .filter(|field| !partition_columns.contains(field.name()));
         let schema = Arc::new(Schema::new(stored.cloned().collect::<Vec<_>>()));
         let descriptor = ArrowSchemaConverter::new().convert(&schema)?;
         let mut leaves = vec![0; schema.fields().len()];
@@ -106,9 +109,12 @@ impl Layout {
     /// Where a column is missing or has another type.
     pub fn conform(&self, batch: &RecordBatch) -> Result<RecordBatch, FileError> {
         let columns = self.schema.fields().iter().map(|field| {
-            let column = batch
-                .column_by_name(field.name())
-                .ok_or_else(|| FileError::MissingColumn { column: field.name().clone() })?;
+            let column =
+                batch
+                    .column_by_name(field.name())
+                    .ok_or_else(|| FileError::MissingColumn {
+                        column: field.name().clone(),
+                    })?;
             check_type(field.name(), column, field.data_type())?;
             Ok(Arc::clone(column))
         });
@@ -134,7 +140,11 @@ fn logged_columns(schema: &Schema, leaves: &[usize]) -> Vec<LoggedColumn> {
     for (field, leaves) in schema.fields().iter().zip(leaves) {
         if treatment(field.name(), field.data_type()).logged {
             let (name, data_type) = (field.name().clone(), field.data_type().clone());
-            logged.push(LoggedColumn { name, data_type, leaf });
+            logged.push(LoggedColumn {
+                name,
+                data_type,
+                leaf,
+            });
         }
         leaf += leaves;
     }
@@ -161,7 +171,12 @@ fn properties(
         } else {
             treatment(field.name(), field.data_type())
         };
-        builder = column_properties(builder, descriptor.column(leaf).path().clone(), treatment, purpose);
+        builder = column_properties(
+            builder,
+            descriptor.column(leaf).path().clone(),
+            treatment,
+            purpose,
+        );
     }
     Ok(builder.build())
 }
@@ -174,7 +189,9 @@ fn column_properties(
 ) -> WriterPropertiesBuilder {
     let compacted = purpose == Purpose::Compacted;
     let statistics = match treatment {
-        Treatment { statistics: false, .. } => EnabledStatistics::None,
+        Treatment {
+            statistics: false, ..
+        } => EnabledStatistics::None,
         Treatment { logged: true, .. } if compacted => EnabledStatistics::Page,
         _ => EnabledStatistics::Chunk,
     };
@@ -207,7 +224,11 @@ fn sorting_columns(schema: &Schema, descriptor: &SchemaDescriptor) -> Option<Vec
     let columns: Vec<_> = SORT_COLUMNS
         .iter()
         .filter_map(|name| leaf_of(name))
-        .map(|leaf| SortingColumn { column_idx: leaf as i32, descending: false, nulls_first: true })
+        .map(|leaf| SortingColumn {
+            column_idx: leaf as i32,
+            descending: false,
+            nulls_first: true,
+        })
         .collect();
     (!columns.is_empty()).then_some(columns)
 }
@@ -230,7 +251,10 @@ mod tests {
     #[test]
     fn the_partition_column_is_not_in_the_file() {
         let layout = layout(Kind::Trace, Purpose::Ingest);
-        assert_eq!(layout.schema().fields().len(), table_schema(Kind::Trace).fields().len() - 1);
+        assert_eq!(
+            layout.schema().fields().len(),
+            table_schema(Kind::Trace).fields().len() - 1
+        );
         assert!(layout.schema().field_with_name("event_date").is_err());
     }
 
@@ -239,7 +263,10 @@ mod tests {
         let layout = layout(Kind::Trace, Purpose::Ingest);
         let properties = layout.properties();
         let score = path(&["scores", "key_value", "value"]);
-        assert_eq!(properties.encoding(&score), Some(Encoding::BYTE_STREAM_SPLIT));
+        assert_eq!(
+            properties.encoding(&score),
+            Some(Encoding::BYTE_STREAM_SPLIT)
+        );
         let text = path(&["retrieved", "list", "element", "text"]);
         assert!(!properties.dictionary_enabled(&text));
         let tag = path(&["tags", "key_value", "value"]);
@@ -252,12 +279,31 @@ mod tests {
         let trace_id = path(&["trace_id"]);
         let event_time = path(&["event_time"]);
         let fresh = layout(Kind::Trace, Purpose::Ingest);
-        assert!(fresh.properties().bloom_filter_properties(&trace_id).is_none());
-        assert_eq!(fresh.properties().statistics_enabled(&event_time), EnabledStatistics::Chunk);
+        assert!(
+            fresh
+                .properties()
+                .bloom_filter_properties(&trace_id)
+                .is_none()
+        );
+        assert_eq!(
+            fresh.properties().statistics_enabled(&event_time),
+            EnabledStatistics::Chunk
+        );
         let compacted = layout(Kind::Trace, Purpose::Compacted);
-        assert!(compacted.properties().bloom_filter_properties(&trace_id).is_some());
-        assert_eq!(compacted.properties().statistics_enabled(&event_time), EnabledStatistics::Page);
-        assert_eq!(compacted.properties().sorting_columns().map(Vec::len), Some(2));
+        assert!(
+            compacted
+                .properties()
+                .bloom_filter_properties(&trace_id)
+                .is_some()
+        );
+        assert_eq!(
+            compacted.properties().statistics_enabled(&event_time),
+            EnabledStatistics::Page
+        );
+        assert_eq!(
+            compacted.properties().sorting_columns().map(Vec::len),
+            Some(2)
+        );
     }
 
     #[test]

@@ -16,7 +16,10 @@ pub struct RowGroupLimits {
 
 impl Default for RowGroupLimits {
     fn default() -> Self {
-        Self { rows: MAX_ROWS, bytes: 256 << 20 }
+        Self {
+            rows: MAX_ROWS,
+            bytes: 256 << 20,
+        }
     }
 }
 
@@ -50,7 +53,11 @@ fn cut(batch: RecordBatch, limits: RowGroupLimits) -> Vec<(RecordBatch, usize)> 
     let rows = batch.num_rows();
     let bytes = batch.get_array_memory_size();
     if rows <= limits.rows && bytes <= limits.bytes {
-        return if rows == 0 { Vec::new() } else { vec![(batch, bytes)] };
+        return if rows == 0 {
+            Vec::new()
+        } else {
+            vec![(batch, bytes)]
+        };
     }
     let row_bytes = bytes.div_ceil(rows.max(1)).max(1);
     let rows_each = (limits.bytes / row_bytes).clamp(1, limits.rows.max(1));
@@ -77,10 +84,13 @@ mod tests {
     }
 
     fn counts(batches: &[i64], rows: usize, bytes: usize) -> Vec<Vec<usize>> {
-        row_groups(batches.iter().map(|rows| batch(*rows)), RowGroupLimits { rows, bytes })
-            .iter()
-            .map(|group| group.iter().map(RecordBatch::num_rows).collect())
-            .collect()
+        row_groups(
+            batches.iter().map(|rows| batch(*rows)),
+            RowGroupLimits { rows, bytes },
+        )
+        .iter()
+        .map(|group| group.iter().map(RecordBatch::num_rows).collect())
+        .collect()
     }
 
     #[test]

@@ -30,10 +30,16 @@ pub(crate) fn to_json(columns: &[LoggedColumn], metadata: &ParquetMetaData) -> S
     let rows = metadata.file_metadata().num_rows();
     let (mut minima, mut maxima, mut nulls) = (Map::new(), Map::new(), Map::new());
     for column in columns {
-        let Some(summary) = summarise(column, metadata) else { continue };
+        let Some(summary) = summarise(column, metadata) else {
+            continue;
+        };
         nulls.insert(column.name.clone(), summary.nulls.into());
-        let Some((min, max)) = summary.bounds else { continue };
-        if let (Some(min), Some(max)) = (value(&column.data_type, min), value(&column.data_type, max)) {
+        let Some((min, max)) = summary.bounds else {
+            continue;
+        };
+        if let (Some(min), Some(max)) =
+            (value(&column.data_type, min), value(&column.data_type, max))
+        {
             minima.insert(column.name.clone(), min);
             maxima.insert(column.name.clone(), max);
         }
@@ -75,7 +81,10 @@ fn bounds(statistics: &Statistics) -> Option<(Extreme, Extreme)> {
             Extreme::Number(i64::from(*of.min_opt()?)),
             Extreme::Number(i64::from(*of.max_opt()?)),
         )),
-        Statistics::Int64(of) => Some((Extreme::Number(*of.min_opt()?), Extreme::Number(*of.max_opt()?))),
+        Statistics::Int64(of) => Some((
+            Extreme::Number(*of.min_opt()?),
+            Extreme::Number(*of.max_opt()?),
+        )),
         Statistics::ByteArray(of) => Some((text(of.min_bytes_opt()?)?, text(of.max_bytes_opt()?)?)),
         _ => None,
     }
@@ -109,7 +118,10 @@ mod tests {
     fn times_are_written_to_the_microsecond() {
         assert_eq!(time(1), Some("1970-01-01T00:00:00.000001Z".into()));
         assert_eq!(time(-1), Some("1969-12-31T23:59:59.999999Z".into()));
-        assert_eq!(time(1_767_225_600_000_000), Some("2026-01-01T00:00:00.000000Z".into()));
+        assert_eq!(
+            time(1_767_225_600_000_000),
+            Some("2026-01-01T00:00:00.000000Z".into())
+        );
     }
 
     #[test]
@@ -120,7 +132,8 @@ mod tests {
 
     #[test]
     fn whole_numbers_keep_every_digit() {
-        let number = value(&DataType::Int64, Extreme::Number(i64::MAX)).map(|value| value.to_string());
+        let number =
+            value(&DataType::Int64, Extreme::Number(i64::MAX)).map(|value| value.to_string());
         assert_eq!(number.as_deref(), Some("9223372036854775807"));
     }
 }

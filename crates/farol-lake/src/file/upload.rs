@@ -47,10 +47,16 @@ pub(crate) async fn upload(
 ) -> Result<Written, FileError> {
     let name = FileName::new(event_date)?;
     let layout = Arc::clone(layout);
-    let encoded =
-        blocking("encodes", move || encode(&layout, batches, RowGroupLimits::default())).await?;
+    let encoded = blocking("encodes", move || {
+        encode(&layout, batches, RowGroupLimits::default())
+    })
+    .await?;
     let uploaded_at = SystemTime::now();
-    let Encoded { bytes, rows, statistics } = encoded;
+    let Encoded {
+        bytes,
+        rows,
+        statistics,
+    } = encoded;
     let size = bytes.len();
     put(Arc::clone(store), name.path.clone(), bytes.into()).await?;
     Ok(name.written(size, rows, statistics, uploaded_at))
@@ -90,7 +96,13 @@ impl FileStream {
         let encoder = FileEncoder::new(Arc::clone(layout))?;
         let uploaded_at = SystemTime::now();
         let parts = Parts::begin(Arc::clone(store), name.path.clone()).await?;
-        Ok(Self { encoder, parts, name, uploaded_at, size: 0 })
+        Ok(Self {
+            encoder,
+            parts,
+            name,
+            uploaded_at,
+            size: 0,
+        })
     }
 
     /// Writes batches, conformed to the layout, as one row group.
@@ -104,7 +116,10 @@ impl FileStream {
         });
         let (encoder, bytes) = match encoded.await {
             Ok(encoded) => encoded,
-            Err(error) => return Err(self.parts.abort_after(error).await),
+            Err(error) => {
+                self.parts.abort().await;
+                return Err(error);
+            }
         };
         self.encoder = encoder;
         self.size += bytes.len();
@@ -119,16 +134,20 @@ impl FileStream {
 
     /// Ends the file.
     pub async fn finish(mut self) -> Result<Written, FileError> {
-        let Encoded { bytes, rows, statistics } = self.encoder.finish()?;
+        let Encoded {
+            bytes,
+            rows,
+            statistics,
+        } = self.encoder.finish()?;
         let size = self.size + bytes.len();
         self.parts.push(bytes.into()).await?;
         self.parts.finish().await?;
         Ok(self.name.written(size, rows, statistics, self.uploaded_at))
     }
 
-    /// Gives the file up, after `error`.
-    pub async fn abort_after(self, error: FileError) -> FileError {
-        self.parts.abort_after(error).await
+    /// Gives the file up.
+    pub async fn abort(mut self) {
+        self.parts.abort().await;
     }
 }
 
@@ -139,14 +158,20 @@ struct Parts {
 
 impl Parts {
     async fn begin(store: Arc<dyn ObjectStore>, path: Path) -> Result<Self, FileError> {
-        let upload = spawned("begins an upload", async move { Ok(store.put_multipart(&path).await?) }).await?;
-        Ok(Self { upload: Some(WriteMultipart::new_with_chunk_size(upload, PART_BYTES)) })
+        let upload = spawned("begins an upload", async move {
+            Ok(store.put_multipart(&path).await?)
+        })
+        .await?;
+        Ok(Self {
+            upload: Some(WriteMultipart::new_with_chunk_size(upload, PART_BYTES)),
+        })
     }
 
     async fn push(&mut self, mut bytes: Bytes) -> Result<(), FileError> {
         while let Some(upload) = self.upload.as_mut().filter(|_| !bytes.is_empty()) {
             if let Err(error) = upload.wait_for_capacity(PARTS_AT_ONCE).await {
-                return Err(self.take_after(error.into()).await);
+                self.abort().await;
+                return Err(error.into());
             }
             upload.put(bytes.split_to(bytes.len().min(PART_BYTES)));
         }
@@ -154,7 +179,9 @@ impl Parts {
     }
 
     async fn finish(mut self) -> Result<(), FileError> {
-        let Some(upload) = self.upload.take() else { return Ok(()) };
+        let Some(upload) = self.upload.take() else {
+            return Ok(());
+        };
         spawned("ends an upload", async move {
             upload.finish().await?;
             Ok(())
@@ -162,19 +189,19 @@ impl Parts {
         .await
     }
 
-    async fn abort_after(mut self, error: FileError) -> FileError {
-        self.take_after(error).await
-    }
-
-    /// Ends the upload and returns why. Parts that cannot be taken back are left to the store's own cleaning.
-    async fn take_after(&mut self, error: FileError) -> FileError {
-        if let Some(upload) = self.upload.take() {
-            let aborted = spawned("ends an upload", async move { Ok(upload.abort().await?) }).await;
-            if let Err(reason) = aborted {
-                tracing::warn!("parts of an upload that failed may be left in the store: {reason}");
-            }
+    /// Gives the upload up. Parts that cannot be taken back are left to the store's own cleaning.
+    async fn abort(&mut self) {
+        let Some(upload) = self.upload.take() else {
+            return;
+        };
+        let aborted = spawned(
+            "gives an upload up",
+            async move { Ok(upload.abort().await?) },
+        )
+        .await;
+        if let Err(reason) = aborted {
+            tracing::warn!("parts of an upload that failed may be left in the store: {reason}");
         }
-        error
     }
 }
 
@@ -189,15 +216,27 @@ impl FileName {
     fn new(event_date: Option<i32>) -> Result<Self, FileError> {
         let file = format!("part-{}.parquet", Uuid::new_v4());
         let Some(day) = event_date else {
-            return Ok(Self { path: Path::from(file), partition_values: HashMap::new() });
+            return Ok(Self {
+                path: Path::from(file),
+                partition_values: HashMap::new(),
+            });
         };
         let date = date_text(day)?;
         let path = Path::from(format!("{PARTITION_COLUMN}={date}/{file}"));
         let partition_values = HashMap::from([(PARTITION_COLUMN.to_owned(), Some(date))]);
-        Ok(Self { path, partition_values })
+        Ok(Self {
+            path,
+            partition_values,
+        })
     }
 
-    fn written(self, size: usize, rows: u64, statistics: String, uploaded_at: SystemTime) -> Written {
+    fn written(
+        self,
+        size: usize,
+        rows: u64,
+        statistics: String,
+        uploaded_at: SystemTime,
+    ) -> Written {
         let age = uploaded_at.duration_since(UNIX_EPOCH).unwrap_or_default();
         let add = Add {
             path: self.path.to_string(),
@@ -212,7 +251,11 @@ impl FileName {
             default_row_commit_version: None,
             clustering_provider: None,
         };
-        Written { add, rows, uploaded_at }
+        Written {
+            add,
+            rows,
+            uploaded_at,
+        }
     }
 }
 
@@ -230,7 +273,9 @@ async fn blocking<T: Send + 'static>(
     doing: &'static str,
     work: impl FnOnce() -> Result<T, FileError> + Send + 'static,
 ) -> Result<T, FileError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(panicked(doing, error)))
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(panicked(doing, error)))
 }
 
 /// Runs a future as a task, so that a panic inside it becomes an error.
@@ -238,7 +283,9 @@ async fn spawned<T: Send + 'static>(
     doing: &'static str,
     work: impl Future<Output = Result<T, FileError>> + Send + 'static,
 ) -> Result<T, FileError> {
-    tokio::spawn(work).await.unwrap_or_else(|error| Err(panicked(doing, error)))
+    tokio::spawn(work)
+        .await
+        .unwrap_or_else(|error| Err(panicked(doing, error)))
 }
 
 fn panicked(doing: &'static str, error: tokio::task::JoinError) -> FileError {
@@ -260,8 +307,15 @@ mod tests {
     #[test]
     fn days_become_folders() {
         let name = FileName::new(Some(20_454)).unwrap();
-        assert!(name.path.as_ref().starts_with("event_date=2026-01-01/part-"));
-        assert_eq!(name.partition_values["event_date"].as_deref(), Some("2026-01-01"));
+        assert!(
+            name.path
+                .as_ref()
+                .starts_with("event_date=2026-01-01/part-")
+        );
+        assert_eq!(
+            name.partition_values["event_date"].as_deref(),
+            Some("2026-01-01")
+        );
         assert_eq!(date_text(-1).unwrap(), "1969-12-31");
         assert!(date_text(i32::MAX).is_err());
         assert!(date_text(i32::MIN).is_err());
@@ -269,7 +323,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_in_a_worker_is_an_error() {
-        let error = spawned::<()>("uploads", async { panic!("No space left on device") }).await.unwrap_err();
-        assert!(error.to_string().contains("No space left on device"), "{error}");
+        let error = spawned::<()>("uploads", async { panic!("No space left on device") })
+            .await
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("No space left on device"),
+            "{error}"
+        );
     }
 }
