@@ -70,7 +70,7 @@ impl fmt::Display for Span {
         let whole = TIME_UNITS
             .iter()
             .skip(1)
-            .find(|(_, unit)| nanoseconds % u128::from(*unit) == 0);
+            .find(|(_, unit)| nanoseconds.is_multiple_of(u128::from(*unit)));
         let (name, unit) = whole.copied().unwrap_or(("ns", 1));
         write!(f, "{}{name}", nanoseconds / u128::from(unit))
     }

@@ -22,7 +22,7 @@ type Out = Box<dyn Write + Send>;
 /// Takes a query's rows.
 pub(super) enum Sink {
     Table(TableSink),
-    Csv(csv::Writer<Out>),
+    Csv(Box<csv::Writer<Out>>),
     Json(json::Writer<Out, JsonArray>),
     Ndjson(json::Writer<Out, LineDelimited>),
     /// The file's writer is made when the schema is known.
@@ -43,7 +43,7 @@ impl Sink {
             SqlFormat::Table => Self::Table(TableSink::new(out)),
             SqlFormat::Csv => {
                 let writer = csv::WriterBuilder::new().with_header(true).build(out);
-                Self::Csv(writer)
+                Self::Csv(Box::new(writer))
             }
             SqlFormat::Json => Self::Json(json().build(out)),
             SqlFormat::Ndjson => Self::Ndjson(json().build(out)),
@@ -87,7 +87,7 @@ impl Sink {
     pub(super) fn finish(self) -> anyhow::Result<()> {
         match self {
             Self::Table(table) => table.finish()?,
-            Self::Csv(writer) => writer.into_inner().flush()?,
+            Self::Csv(writer) => (*writer).into_inner().flush()?,
             Self::Json(mut writer) => {
                 writer.finish()?;
                 let mut out = writer.into_inner();
