@@ -4,18 +4,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use deltalake::logstore::{LogStoreRef, StorageConfig, logstore_with};
-use deltalake::protocol::SaveMode;
 use deltalake::kernel::StructType;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
-use deltalake::kernel::transaction::CommitProperties;
 use deltalake::operations::create::CreateBuilder;
+use bytes::Bytes;
 use deltalake::{DeltaTable, DeltaTableError};
 use futures::TryStreamExt as _;
-use object_store::ObjectStore;
+use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use url::Url;
 
+use crate::commit::log::entry_path;
 use crate::error::LakeError;
 use crate::spec::TableSpec;
 use crate::table::Table;
@@ -73,39 +73,30 @@ impl Lake {
             check_columns(&table, spec)?;
             return Ok(table);
         }
-        let columns: StructType = spec.schema.as_ref().try_into_kernel()?;
-        let created = CreateBuilder::new()
-            .with_log_store(self.log_store(name)?)
-            .with_table_name(name)
-            .with_comment(spec.description.clone())
-            .with_columns(columns.fields().cloned())
-            .with_partition_columns(&spec.partition_columns)
-            .with_configuration(spec.properties().into_iter().map(|(key, value)| (key, Some(value))))
-            .with_save_mode(SaveMode::Ignore)
-            .with_commit_properties(CommitProperties::default())
-            .await;
-        // Another process may have been faster; then the table is there now.
-        match (created, self.existing(name).await?) {
-            (_, Some(table)) => {
-                check_columns(&table, spec)?;
-                Ok(table)
-            }
-            (Err(error), None) => Err(error.into()),
-            (Ok(_), None) => Err(DeltaTableError::NotATable(name.to_owned()).into()),
+        // Version 0 is ours or another's, never both: two creators must not commit twice. The library's own
+        // creation turns the loser's into a version 1 that declares the table again.
+        let entry = first_entry(name, spec).await?;
+        let store = self.table_store(name);
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        match store.put_opts(&entry_path(0), PutPayload::from_bytes(entry), options).await {
+            Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => {}
+            Err(error) => return Err(error.into()),
         }
+        let table = self.existing(name).await?;
+        let table = table.ok_or_else(|| DeltaTableError::NotATable(name.to_owned()))?;
+        check_columns(&table, spec)?;
+        Ok(table)
     }
 
     /// Opens a table; `None` where there is none.
     pub async fn existing(&self, name: &str) -> Result<Option<Table>, LakeError> {
-        let mut delta = DeltaTable::new(self.log_store(name)?);
-        match delta.load().await {
-            Ok(()) => Ok(Some(Table::open(name, delta, self.table_store(name))?)),
-            Err(DeltaTableError::NotATable(_)) => Ok(None),
-            Err(error) => match crate::commit::log::oldest_entry(&self.table_store(name)).await? {
-                None => Ok(None),
-                Some(_) => Err(error.into()),
-            },
+        let store = self.table_store(name);
+        if store.list(Some(&Path::from("_delta_log"))).try_next().await?.is_none() {
+            return Ok(None);
         }
+        let mut delta = DeltaTable::new(self.log_store(name)?);
+        delta.load().await?;
+        Ok(Some(Table::open(name, delta, store)?))
     }
 
     /// The names of the tables that are there, sorted; tables in folders (`partials/performance`) too.
@@ -116,12 +107,11 @@ impl Lake {
             let store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(self.0.root.clone(), self.path(&folder)));
             for found in store.list_with_delimiter(None).await?.common_prefixes {
                 let name = format!("{folder}{found}");
-                let first = crate::commit::log::entry_path(0);
                 let log = self.table_store(&name);
                 let any = log.list(Some(&Path::from("_delta_log"))).try_next().await?;
                 if any.is_some() {
                     names.push(name);
-                } else if folder.is_empty() && found.as_ref() != first.as_ref() {
+                } else if folder.is_empty() {
                     folders.push(format!("{name}/"));
                 }
             }
@@ -156,6 +146,24 @@ impl Lake {
             )),
         }
     }
+}
+
+/// The first entry of a table's log: protocol and metadata, as the library writes them for a table in memory.
+async fn first_entry(name: &str, spec: &TableSpec) -> Result<Bytes, LakeError> {
+    let columns: StructType = spec.schema.as_ref().try_into_kernel()?;
+    let delta = CreateBuilder::new()
+        .with_log_store(DeltaTable::new_in_memory().log_store())
+        .with_table_name(name)
+        .with_comment(spec.description.clone())
+        .with_columns(columns.fields().cloned())
+        .with_partition_columns(&spec.partition_columns)
+        .with_configuration(
+            spec.properties()
+                .into_iter()
+                .map(|(key, value)| (key, Some(value))),
+        )
+        .await?;
+    Ok(delta.object_store().get(&entry_path(0)).await?.bytes().await?)
 }
 
 fn address(uri: &str) -> Result<Url, String> {
