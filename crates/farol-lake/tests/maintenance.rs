@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::TimestampMicrosecondType;
-use farol_lake::maintenance::{CompactOptions, VacuumOptions, compact, guard, vacuum};
+use farol_lake::maintenance::{CompactOptions, VacuumOptions, compact, expire, guard, vacuum};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tables::{DAY, NEXT, Place, append, live_files, offsets, rows_by_file};
 
@@ -350,6 +350,42 @@ async fn a_file_removed_lately_stays_for_its_readers_however_old_it_is() {
     let vacuumed = vacuum(&table, VacuumOptions::default()).await.unwrap();
     assert!(vacuumed.files.is_empty(), "{vacuumed:?}");
     assert_eq!(place.data_files().len(), 9);
+}
+
+#[tokio::test]
+async fn dates_beyond_retention_are_dropped_and_counted() {
+    let place = Place::new();
+    let table = filled(&place, 2, 100).await;
+    let old = table
+        .upload(Some(DAY - 3), vec![rows::Traces::new(5).batch(70)])
+        .await
+        .unwrap();
+    let commit = farol_lake::Commit::append(Vec::new(), vec![old]);
+    table.commit(&commit).await.unwrap();
+    let before = chrono::NaiveDate::from_ymd_opt(2026, 1, 1).unwrap();
+    let mark = |topic: &str, partition: i32| {
+        Some(format!("farol/cluster/{topic}@topic/{partition}#expired"))
+    };
+    let refused = expire(&table, before, |_, _| None).await.unwrap_err();
+    assert!(refused.to_string().contains("llm.traces/0"), "{refused}");
+
+    let expired = expire(&table, before, mark).await.unwrap();
+    assert_eq!(
+        (expired.files, expired.rows, expired.overtaken),
+        (1, 70, false)
+    );
+    assert_eq!(
+        expire(&table, before, mark).await.unwrap().rows,
+        0,
+        "there is nothing left to drop"
+    );
+    assert_eq!(
+        offsets(&table, &place.path()).await,
+        (0..200).collect::<Vec<_>>()
+    );
+    let marks = place.traces().await.marks("farol/").await.unwrap();
+    assert_eq!(marks["farol/cluster/llm.traces@topic/0#expired"], 70);
+    assert_eq!((marks[NEXT], marks[&guard("traces")]), (200, 1));
 }
 
 #[tokio::test]

@@ -150,7 +150,8 @@ fn layout_of(table: &Table) -> Result<Layout, LakeError> {
     )?)
 }
 
-fn next(turn: Option<i64>) -> i64 {
+/// The guard's value after one more maintenance commit.
+pub(super) fn next(turn: Option<i64>) -> i64 {
     turn.map_or(1, |turn| turn + 1)
 }
 

@@ -3,12 +3,15 @@
 //! ```text
 //! snapshot ──▶ plan ──▶ rewrite ──▶ commit      (compact: small files to large sorted ones)
 //! listing, snapshot ──▶ delete                  (vacuum: what no version needs)
+//! snapshot ──▶ count, remove ──▶ commit        (expire: whole dates beyond retention)
 //! log ──▶ delete                                (clean_log: entries older than a checkpoint and the retention)
 //! ```
 //!
-//! Nothing here changes a row or a mark but its own guard, `farol/maintenance/<table>`.
+//! Only `expire` changes rows. Every commit moves the guard `farol/maintenance/<table>`, so that no two come of the
+//! same version of the table.
 
 mod compact;
+mod expire;
 mod footers;
 mod log;
 mod plan;
@@ -18,6 +21,7 @@ mod snapshot;
 mod vacuum;
 
 pub use compact::{CompactOptions, CompactReport, compact, guard};
+pub use expire::{ExpireReport, expire};
 pub use log::clean_log;
 pub use plan::{Group, LiveFile, PlanOptions, plan};
 pub use run::{MaintenanceOptions, run};

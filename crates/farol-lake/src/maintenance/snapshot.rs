@@ -28,6 +28,11 @@ impl Snapshot {
         &self.delta
     }
 
+    /// All live files.
+    pub fn views(&self) -> Result<Vec<LogicalFileView>, LakeError> {
+        Ok(self.delta.snapshot()?.log_data().iter().collect())
+    }
+
     /// The live files that compaction may rewrite: a file of another writer with deleted rows is left alone.
     pub fn files(&self) -> Result<Vec<(LiveFile, LogicalFileView)>, LakeError> {
         let views = self.delta.snapshot()?.log_data();
