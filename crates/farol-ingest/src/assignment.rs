@@ -105,42 +105,74 @@ impl LakeAssignment {
         };
         let epoch = self.epochs.fetch_add(1, Ordering::Relaxed) + 1;
         let digest = partition_digest(&key);
-        Arc::new(Slot { at: assigned.at.clone(), key, kind, epoch, digest })
+        Arc::new(Slot {
+            at: assigned.at.clone(),
+            key,
+            kind,
+            epoch,
+            digest,
+        })
     }
 
     /// Takes over the partitions of one topic; they share one reading of the marks.
-    fn take_topic(&self, topic: &str, kind: Kind, assigned: &[Assigned]) -> (Vec<Taken>, Vec<Seen>) {
-        let slots: Vec<_> = assigned.iter().map(|assigned| self.new_slot(assigned, kind)).collect();
+    fn take_topic(
+        &self,
+        topic: &str,
+        kind: Kind,
+        assigned: &[Assigned],
+    ) -> (Vec<Taken>, Vec<Seen>) {
+        let slots: Vec<_> = assigned
+            .iter()
+            .map(|assigned| self.new_slot(assigned, kind))
+            .collect();
         match self.runtime.block_on(self.read_lake(topic, kind, &slots)) {
             Ok(known) => {
-                let taken = assigned.iter().zip(slots).map(|(assigned, slot)| take(assigned, slot, &known));
+                let taken = assigned
+                    .iter()
+                    .zip(slots)
+                    .map(|(assigned, slot)| take(assigned, slot, &known));
                 (taken.collect(), known.seen)
             }
             Err(error) => {
                 let reason = format!("the lake could not say where to resume: {error}");
                 tracing::error!(topic, "{reason}; trying again later");
-                let taken = slots.into_iter().zip(assigned).map(|(slot, assigned)| Taken {
-                    slot,
-                    marks: Marks::default(),
-                    dead_letters_next: None,
-                    offset: 0,
-                    lost: 0,
-                    log_end: assigned.log_end,
-                    stopped: Some(Stopped::LakeUnreachable(reason.clone())),
-                });
+                let taken = slots
+                    .into_iter()
+                    .zip(assigned)
+                    .map(|(slot, assigned)| Taken {
+                        slot,
+                        marks: Marks::default(),
+                        dead_letters_next: None,
+                        offset: 0,
+                        lost: 0,
+                        log_end: assigned.log_end,
+                        stopped: Some(Stopped::LakeUnreachable(reason.clone())),
+                    });
                 (taken.collect(), Vec::new())
             }
         }
     }
 
-    async fn read_lake(&self, topic: &str, kind: Kind, slots: &[Arc<Slot>]) -> Result<Known, IngestError> {
-        let table = self.tables.primary(kind).ok_or(IngestError::ThreadEnded("assignment"))?;
+    async fn read_lake(
+        &self,
+        topic: &str,
+        kind: Kind,
+        slots: &[Arc<Slot>],
+    ) -> Result<Known, IngestError> {
+        let table = self
+            .tables
+            .primary(kind)
+            .ok_or(IngestError::ThreadEnded("assignment"))?;
         let prefix = PartitionKey::topic_prefix(&self.cluster_id, topic);
         let mut attempt = 1;
         loop {
             match self.try_read_lake(table, &prefix, topic, kind, slots).await {
                 Err(error) if attempt < ATTEMPTS => {
-                    tracing::warn!(topic, attempt, "reading the marks failed, trying again: {error}");
+                    tracing::warn!(
+                        topic,
+                        attempt,
+                        "reading the marks failed, trying again: {error}"
+                    );
                     tokio::time::sleep(Duration::from_millis(200) * 2_u32.pow(attempt)).await;
                     attempt += 1;
                 }
@@ -159,19 +191,31 @@ impl LakeAssignment {
     ) -> Result<Known, IngestError> {
         let marks = by_partition(&table.marks(prefix).await?);
         let dead_letters = by_partition(&self.tables.dead_letters.marks(prefix).await?);
-        let partitions: Vec<_> =
-            slots.iter().map(|slot| (slot.key.partition, slot.digest)).collect();
+        let partitions: Vec<_> = slots
+            .iter()
+            .map(|slot| (slot.key.partition, slot.digest))
+            .collect();
         let resumes = slots.iter().any(|slot| marks.contains_key(&slot.key));
         let seen = if resumes {
             let horizon_us = i64::try_from(self.dedup_horizon.as_micros()).unwrap_or(i64::MAX);
             let since_us = now_us().saturating_sub(horizon_us).max(0);
             let max_rows = self.dedup_max_entries;
-            let wanted = RecentRows { kind, topic, partitions: &partitions, since_us, max_rows };
+            let wanted = RecentRows {
+                kind,
+                topic,
+                partitions: &partitions,
+                since_us,
+                max_rows,
+            };
             recent(&self.tables.lake, &wanted).await?
         } else {
             Vec::new()
         };
-        Ok(Known { marks, dead_letters, seen })
+        Ok(Known {
+            marks,
+            dead_letters,
+            seen,
+        })
     }
 
     fn send(&self, message: Inbox) {
@@ -190,8 +234,14 @@ struct Known {
 
 fn take(assigned: &Assigned, slot: Arc<Slot>, known: &Known) -> Taken {
     let marks = known.marks.get(&slot.key).copied().unwrap_or_default();
-    let dead_letters_next = known.dead_letters.get(&slot.key).and_then(|marks| marks.next);
-    let log = LogRange { start: assigned.log_start, end: assigned.log_end };
+    let dead_letters_next = known
+        .dead_letters
+        .get(&slot.key)
+        .and_then(|marks| marks.next);
+    let log = LogRange {
+        start: assigned.log_start,
+        end: assigned.log_end,
+    };
     let (offset, lost, stopped) = match resume(&marks, log) {
         Resume::At { offset, lost } => (offset, lost, None),
         Resume::Beyond { next, log_end } => {
@@ -202,17 +252,29 @@ fn take(assigned: &Assigned, slot: Arc<Slot>, known: &Known) -> Taken {
     };
     if lost > 0 {
         tracing::error!(
-            topic = slot.key.topic, partition = slot.key.partition, lost,
+            topic = slot.key.topic,
+            partition = slot.key.partition,
+            lost,
             "retention took offsets before they were read; reading goes on at {offset}"
         );
     }
     if marks.next.is_none() && recreated(&slot.key, known) {
         tracing::warn!(
-            topic = slot.key.topic, partition = slot.key.partition, topic_id = slot.key.topic_id,
+            topic = slot.key.topic,
+            partition = slot.key.partition,
+            topic_id = slot.key.topic_id,
             "the topic was deleted and created again: it is another log, read from its start"
         );
     }
-    Taken { slot, marks, dead_letters_next, offset, lost, log_end: assigned.log_end, stopped }
+    Taken {
+        slot,
+        marks,
+        dead_letters_next,
+        offset,
+        lost,
+        log_end: assigned.log_end,
+        stopped,
+    }
 }
 
 /// What to say of a mark beyond the log's end.
@@ -226,20 +288,31 @@ pub fn beyond(key: &PartitionKey, next: i64, log_end: i64) -> String {
 }
 
 fn recreated(key: &PartitionKey, known: &Known) -> bool {
-    known.marks.keys().any(|other| other.partition == key.partition && other.topic_id != key.topic_id)
+    known
+        .marks
+        .keys()
+        .any(|other| other.partition == key.partition && other.topic_id != key.topic_id)
 }
 
 impl Assignment for LakeAssignment {
     fn assigned(&self, assigned: Vec<Assigned>) -> Vec<Start> {
         let mut starts = HashMap::new();
         let mut topics = BTreeMap::<String, Vec<Assigned>>::new();
-        let order: Vec<_> = assigned.iter().map(|assigned| assigned.at.clone()).collect();
+        let order: Vec<_> = assigned
+            .iter()
+            .map(|assigned| assigned.at.clone())
+            .collect();
         for assigned in assigned {
-            topics.entry(assigned.at.topic.to_string()).or_default().push(assigned);
+            topics
+                .entry(assigned.at.topic.to_string())
+                .or_default()
+                .push(assigned);
         }
         for (topic, assigned) in topics {
             // Only configured topics are subscribed to.
-            let Some(kind) = self.kinds.get(&topic).copied() else { continue };
+            let Some(kind) = self.kinds.get(&topic).copied() else {
+                continue;
+            };
             let (taken, seen) = self.take_topic(&topic, kind, &assigned);
             for taken in &taken {
                 let start = match taken.stopped {
@@ -247,17 +320,24 @@ impl Assignment for LakeAssignment {
                     None => Start::Offset(taken.offset),
                 };
                 starts.insert(taken.slot.at.clone(), start);
-                self.held().insert(taken.slot.at.clone(), taken.slot.clone());
+                self.held()
+                    .insert(taken.slot.at.clone(), taken.slot.clone());
             }
             self.send(Inbox::Taken { taken, seen });
         }
-        order.iter().map(|at| starts.remove(at).unwrap_or(Start::Stopped)).collect()
+        order
+            .iter()
+            .map(|at| starts.remove(at).unwrap_or(Start::Stopped))
+            .collect()
     }
 
     fn revoked(&self, partitions: &[TopicPartition], _lost: bool) {
         let mut held = self.held();
-        let epochs: Vec<_> =
-            partitions.iter().filter_map(|at| held.remove(at)).map(|slot| slot.epoch).collect();
+        let epochs: Vec<_> = partitions
+            .iter()
+            .filter_map(|at| held.remove(at))
+            .map(|slot| slot.epoch)
+            .collect();
         drop(held);
         self.send(Inbox::Revoked(epochs));
     }

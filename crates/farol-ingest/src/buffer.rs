@@ -55,7 +55,12 @@ impl TableBuffer {
     }
 
     /// Takes rows and dead letters in; returns the bytes they hold.
-    pub fn push(&mut self, rows: Rows, dead_letters: Vec<DeadLetter>, oldest_timestamp_ms: Option<i64>) -> usize {
+    pub fn push(
+        &mut self,
+        rows: Rows,
+        dead_letters: Vec<DeadLetter>,
+        oldest_timestamp_ms: Option<i64>,
+    ) -> usize {
         self.touch();
         self.oldest_timestamp_ms = match (self.oldest_timestamp_ms, oldest_timestamp_ms) {
             (Some(a), Some(b)) => Some(a.min(b)),
@@ -90,7 +95,9 @@ impl TableBuffer {
 
     /// Whether the next flush may begin.
     pub fn is_due(&self, flush_bytes: usize, interval: Duration, now: Instant) -> bool {
-        let waited = self.since.is_some_and(|since| now.saturating_duration_since(since) >= interval);
+        let waited = self
+            .since
+            .is_some_and(|since| now.saturating_duration_since(since) >= interval);
         !self.flushing && (self.forced || waited || self.bytes >= flush_bytes)
     }
 
@@ -106,7 +113,11 @@ impl TableBuffer {
             kind: self.kind,
             parts,
             rows: self.rows.drain(..).map(|(rows, _)| rows).collect(),
-            dead_letters: self.dead_letters.drain(..).map(|(epoch, letter, _)| (epoch, letter)).collect(),
+            dead_letters: self
+                .dead_letters
+                .drain(..)
+                .map(|(epoch, letter, _)| (epoch, letter))
+                .collect(),
             bytes: std::mem::take(&mut self.bytes),
             oldest_timestamp_ms: self.oldest_timestamp_ms.take(),
             max_attempts,

@@ -7,7 +7,9 @@ const DAY_US: i64 = 86_400_000_000;
 
 /// Now, in microseconds since the epoch.
 pub fn now_us() -> i64 {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let elapsed = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX)
 }
 
@@ -22,6 +24,9 @@ mod tests {
 
     #[test]
     fn a_day_begins_at_midnight_utc_before_the_epoch_too() {
-        assert_eq!((day_of(0), day_of(DAY_US - 1), day_of(DAY_US), day_of(-1)), (0, 0, 1, -1));
+        assert_eq!(
+            (day_of(0), day_of(DAY_US - 1), day_of(DAY_US), day_of(-1)),
+            (0, 0, 1, -1)
+        );
     }
 }

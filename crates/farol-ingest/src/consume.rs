@@ -21,8 +21,14 @@ const POLL: Duration = Duration::from_millis(50);
 
 /// Work for a decoding thread, in the order of each partition.
 pub(crate) enum Job {
-    Messages { slot: Arc<Slot>, messages: MessageBatch },
-    End { slot: Arc<Slot>, offset: i64 },
+    Messages {
+        slot: Arc<Slot>,
+        messages: MessageBatch,
+    },
+    End {
+        slot: Arc<Slot>,
+        offset: i64,
+    },
 }
 
 pub(crate) struct Polling {
@@ -52,19 +58,31 @@ impl Polling {
             self.consumer.restart(&partitions)?;
         }
         let full = self.in_flight.load(Ordering::Relaxed) >= self.in_flight_limit;
-        let polled = if full { self.consumer.serve(POLL)? } else { self.consumer.poll(POLL)? };
+        let polled = if full {
+            self.consumer.serve(POLL)?
+        } else {
+            self.consumer.poll(POLL)?
+        };
         for messages in polled.batches {
             // A batch of a partition that was taken away meanwhile: its next owner reads it.
-            let Some(slot) = self.assignment.slot(messages.at()) else { continue };
-            self.in_flight.fetch_add(messages.bytes(), Ordering::Relaxed);
+            let Some(slot) = self.assignment.slot(messages.at()) else {
+                continue;
+            };
+            self.in_flight
+                .fetch_add(messages.bytes(), Ordering::Relaxed);
             self.dispatch(&slot.clone(), Job::Messages { slot, messages })?;
         }
-        polled.events.into_iter().try_for_each(|event| self.hear(event))
+        polled
+            .events
+            .into_iter()
+            .try_for_each(|event| self.hear(event))
     }
 
     fn dispatch(&self, slot: &Slot, job: Job) -> Result<(), IngestError> {
         let worker = &self.workers[slot.at.partition as usize % self.workers.len()];
-        worker.send(job).map_err(|_| IngestError::ThreadEnded("decoder"))
+        worker
+            .send(job)
+            .map_err(|_| IngestError::ThreadEnded("decoder"))
     }
 
     fn hear(&self, event: ConsumerEvent) -> Result<(), IngestError> {

@@ -156,14 +156,30 @@ impl Coordinator {
             self.tick();
         }
         self.finish(inbox);
-        let stopped = self.partitions.values().filter(|p| p.stopped.is_some()).count();
-        let Tally { read, stored, duplicates, dead_letters, lost } = self.total;
+        let stopped = self
+            .partitions
+            .values()
+            .filter(|p| p.stopped.is_some())
+            .count();
+        let Tally {
+            read,
+            stored,
+            duplicates,
+            dead_letters,
+            lost,
+        } = self.total;
         let commits = self.commits;
         match self.error {
             Some(error) => Err(error),
-            None => {
-                Ok(IngestReport { read, stored, duplicates, dead_letters, lost, commits, stopped_partitions: stopped })
-            }
+            None => Ok(IngestReport {
+                read,
+                stored,
+                duplicates,
+                dead_letters,
+                lost,
+                commits,
+                stopped_partitions: stopped,
+            }),
         }
     }
 
@@ -173,7 +189,9 @@ impl Coordinator {
             Ok(message) => self.take(message),
             Err(RecvTimeoutError::Timeout) => return,
             // Impossible while we hold a sender ourselves.
-            Err(RecvTimeoutError::Disconnected) => return self.fail(IngestError::ThreadEnded("inbox")),
+            Err(RecvTimeoutError::Disconnected) => {
+                return self.fail(IngestError::ThreadEnded("inbox"));
+            }
         }
         // A bounded share, so that deadlines are met under load.
         for message in inbox.try_iter().take(64) {
@@ -216,8 +234,12 @@ impl Coordinator {
         }
         for taken in taken {
             let slot = taken.slot.clone();
-            let earlier: Vec<_> =
-                self.partitions.values().filter(|p| p.slot.at == slot.at).map(|p| p.slot.epoch).collect();
+            let earlier: Vec<_> = self
+                .partitions
+                .values()
+                .filter(|p| p.slot.at == slot.at)
+                .map(|p| p.slot.epoch)
+                .collect();
             earlier.into_iter().for_each(|epoch| self.forget(epoch));
             if matches!(taken.stopped, Some(Stopped::LakeUnreachable(_))) {
                 self.retry_at = Some(now + RETRY_ASSIGNMENT);
@@ -232,8 +254,14 @@ impl Coordinator {
     /// Drops all that an assignment has not handed to a flush: whoever reads next reads it again.
     fn forget(&mut self, epoch: u64) {
         if let Some(partition) = self.partitions.remove(&epoch) {
+            let uncommitted = partition.uncommitted();
+            if !uncommitted.is_empty() {
+                self.dedup.forget(partition.slot.digest, &uncommitted);
+            }
             let freed = self.buffer(partition.slot.kind).forget(epoch);
-            self.surroundings.in_flight.fetch_sub(freed, Ordering::Relaxed);
+            self.surroundings
+                .in_flight
+                .fetch_sub(freed, Ordering::Relaxed);
             measure::forget(&partition.slot);
         }
     }
@@ -242,11 +270,14 @@ impl Coordinator {
         let in_flight = &self.surroundings.in_flight;
         let epoch = chunk.slot.epoch;
         in_flight.fetch_sub(chunk.raw_bytes, Ordering::Relaxed);
-        let Some(partition) = self.partitions.get_mut(&epoch) else { return Ok(()) };
+        let Some(partition) = self.partitions.get_mut(&epoch) else {
+            return Ok(());
+        };
         let (now, now_us) = (Instant::now(), now_us());
         let digest = chunk.slot.digest;
         let origin = |row: usize| Origin::new(digest, chunk.offsets[row], 0);
-        self.dedup.check(&chunk.fingerprints, origin, now, &mut self.duplicates);
+        self.dedup
+            .check(&chunk.fingerprints, origin, now, &mut self.duplicates);
         let rows = chunk.batch.num_rows();
         if rows > 0 {
             partition.observe(chunk.max_event_time_us, now_us);
@@ -268,13 +299,19 @@ impl Coordinator {
             max_day: day_of(chunk.max_event_time_us),
             batch: chunk.batch,
         };
-        let taken = self.buffer(chunk.slot.kind).push(rows, chunk.dead_letters, chunk.oldest_timestamp_ms);
-        self.surroundings.in_flight.fetch_add(taken, Ordering::Relaxed);
+        let taken =
+            self.buffer(chunk.slot.kind)
+                .push(rows, chunk.dead_letters, chunk.oldest_timestamp_ms);
+        self.surroundings
+            .in_flight
+            .fetch_add(taken, Ordering::Relaxed);
         Ok(())
     }
 
     fn take_flushed(&mut self, done: FlushDone) {
-        self.surroundings.in_flight.fetch_sub(done.bytes, Ordering::Relaxed);
+        self.surroundings
+            .in_flight
+            .fetch_sub(done.bytes, Ordering::Relaxed);
         self.buffer(done.kind).flushed();
         let landed = !done.committed.is_empty();
         let mut offsets = Vec::new();
@@ -284,7 +321,12 @@ impl Coordinator {
             if let Some(partition) = self.partitions.get_mut(&committed.epoch) {
                 partition.landed(committed.after, committed.dead_letters_next);
                 measure::committed(partition, &tally);
-                offsets.extend(committed.after.next.map(|next| (partition.slot.at.clone(), next)));
+                offsets.extend(
+                    committed
+                        .after
+                        .next
+                        .map(|next| (partition.slot.at.clone(), next)),
+                );
             }
         }
         if landed {
@@ -309,23 +351,36 @@ impl Coordinator {
     fn commit_offsets(&self, offsets: &[(TopicPartition, i64)]) {
         fail::fail_point!("ingest.before_kafka_commit", |_| ());
         if let Err(error) = self.surroundings.consumer.commit_offsets(offsets) {
-            tracing::debug!("committing Kafka's own offsets failed (the table's are what counts): {error}");
+            tracing::debug!(
+                "committing Kafka's own offsets failed (the table's are what counts): {error}"
+            );
         }
     }
 
     /// Drops what these assignments hold and has their start offsets asked for again.
     fn restart(&mut self, epochs: &[u64]) {
-        let partitions: Vec<_> =
-            epochs.iter().filter_map(|epoch| self.partitions.get(epoch)).map(|p| p.slot.at.clone()).collect();
+        let partitions: Vec<_> = epochs
+            .iter()
+            .filter_map(|epoch| self.partitions.get(epoch))
+            .map(|p| p.slot.at.clone())
+            .collect();
         epochs.iter().for_each(|epoch| self.forget(*epoch));
-        if !partitions.is_empty() && self.surroundings.commands.send(Command::Restart(partitions)).is_err() {
+        if !partitions.is_empty()
+            && self
+                .surroundings
+                .commands
+                .send(Command::Restart(partitions))
+                .is_err()
+        {
             self.fail(IngestError::ThreadEnded("consumer"));
         }
     }
 
     /// What was read is committed first: the log no longer holds it.
     fn restart_when_committed(&mut self, slot: &Arc<Slot>) {
-        let Some(partition) = self.partitions.get_mut(&slot.epoch) else { return };
+        let Some(partition) = self.partitions.get_mut(&slot.epoch) else {
+            return;
+        };
         partition.restart_when_committed = true;
         if partition.is_committed() {
             self.restart(&[slot.epoch]);
@@ -336,7 +391,9 @@ impl Coordinator {
 
     fn take_probe(&mut self, epoch: u64, log_end: i64) {
         let timeout = self.surroundings.options.idle_timeout;
-        let Some(partition) = self.partitions.get_mut(&epoch) else { return };
+        let Some(partition) = self.partitions.get_mut(&epoch) else {
+            return;
+        };
         let kind = partition.slot.kind;
         if partition.idle(log_end, timeout, Instant::now(), now_us()) {
             self.buffer(kind).touch();
@@ -344,13 +401,17 @@ impl Coordinator {
     }
 
     fn buffer(&mut self, kind: Kind) -> &mut TableBuffer {
-        self.buffers.entry(kind.table()).or_insert_with(|| TableBuffer::new(kind))
+        self.buffers
+            .entry(kind.table())
+            .or_insert_with(|| TableBuffer::new(kind))
     }
 
     fn tick(&mut self) {
         let now = Instant::now();
         self.flush_what_is_due(now);
-        if now.saturating_duration_since(self.last_probe) >= self.surroundings.options.idle_timeout / 2 {
+        if now.saturating_duration_since(self.last_probe)
+            >= self.surroundings.options.idle_timeout / 2
+        {
             self.last_probe = now;
             self.probe();
             measure::memory(&self.surroundings.in_flight, &self.dedup, now);
@@ -358,7 +419,8 @@ impl Coordinator {
         if self.retry_at.is_some_and(|at| now >= at) {
             self.retry_at = None;
             let waiting = self.partitions.values();
-            let waiting = waiting.filter(|p| matches!(p.stopped, Some(Stopped::LakeUnreachable(_))));
+            let waiting =
+                waiting.filter(|p| matches!(p.stopped, Some(Stopped::LakeUnreachable(_))));
             let waiting: Vec<_> = waiting.map(|p| p.slot.epoch).collect();
             self.restart(&waiting);
         }
@@ -378,7 +440,9 @@ impl Coordinator {
                 .filter(|partition| partition.slot.kind == buffer.kind())
                 .filter_map(Partition::part)
                 .collect();
-            let Some(job) = buffer.take(parts, max_attempts) else { continue };
+            let Some(job) = buffer.take(parts, max_attempts) else {
+                continue;
+            };
             let inbox = self.surroundings.inbox.clone();
             let health = self.surroundings.health.clone();
             let table = buffer.kind().table();
@@ -388,7 +452,13 @@ impl Coordinator {
                     tracing::debug!("a flush ended after ingest did");
                 }
             };
-            flush::spawn(&self.surroundings.runtime, self.surroundings.tables.clone(), job, report, deliver);
+            flush::spawn(
+                &self.surroundings.runtime,
+                self.surroundings.tables.clone(),
+                job,
+                report,
+                deliver,
+            );
         }
     }
 
@@ -398,7 +468,10 @@ impl Coordinator {
         for partition in self.partitions.values().filter(|p| p.stopped.is_none()) {
             measure::lag(partition);
             let (epoch, at) = (partition.slot.epoch, partition.slot.at.clone());
-            let (consumer, inbox) = (self.surroundings.consumer.clone(), self.surroundings.inbox.clone());
+            let (consumer, inbox) = (
+                self.surroundings.consumer.clone(),
+                self.surroundings.inbox.clone(),
+            );
             self.surroundings.runtime.spawn_blocking(move || {
                 match consumer.log_range(&at, Duration::from_secs(5)) {
                     Ok((_, log_end)) => {
@@ -406,7 +479,9 @@ impl Coordinator {
                             tracing::debug!("a probe ended after ingest did");
                         }
                     }
-                    Err(error) => tracing::debug!("the broker did not tell where {at:?} ends: {error}"),
+                    Err(error) => {
+                        tracing::debug!("the broker did not tell where {at:?} ends: {error}")
+                    }
                 }
             });
         }
@@ -414,11 +489,15 @@ impl Coordinator {
 
     fn report_health(&self) {
         let stopped = self.partitions.values().filter_map(|p| match &p.stopped {
-            Some(Stopped::Beyond(reason) | Stopped::LakeUnreachable(reason)) => Some(reason.clone()),
+            Some(Stopped::Beyond(reason) | Stopped::LakeUnreachable(reason)) => {
+                Some(reason.clone())
+            }
             None => None,
         });
         let lag = self.partitions.values().map(Partition::lag_records).sum();
-        self.surroundings.health.partitions(self.partitions.len(), lag, stopped.collect());
+        self.surroundings
+            .health
+            .partitions(self.partitions.len(), lag, stopped.collect());
     }
 
     fn drain(&mut self, now: Instant) {
@@ -457,11 +536,15 @@ impl Coordinator {
             }
             self.hear(inbox);
         }
-        tracing::warn!("ended before everything read was committed; it is read again at the next start");
+        tracing::warn!(
+            "ended before everything read was committed; it is read again at the next start"
+        );
     }
 
     fn is_committed(&self) -> bool {
-        self.partitions.values().all(|partition| !partition.is_dirty())
+        self.partitions
+            .values()
+            .all(|partition| !partition.is_dirty())
     }
 }
 

@@ -57,14 +57,20 @@ impl DeadLetter {
             headers: headers_text(message.headers()),
             code: reject.code,
             reason: reject.reason,
-            raw: message.payload().map(|raw| raw[..raw.len().min(keep)].to_vec()),
+            raw: message
+                .payload()
+                .map(|raw| raw[..raw.len().min(keep)].to_vec()),
         }
     }
 
     /// Bytes this holds in memory, roughly.
     pub fn bytes(&self) -> usize {
         let text = self.reason.len() + self.headers.as_ref().map_or(0, String::len);
-        let binary = [&self.key, &self.raw].into_iter().flatten().map(Vec::len).sum::<usize>();
+        let binary = [&self.key, &self.raw]
+            .into_iter()
+            .flatten()
+            .map(Vec::len)
+            .sum::<usize>();
         160 + text + binary
     }
 }
@@ -102,8 +108,12 @@ pub fn upload_schema() -> SchemaRef {
 
 /// A table's schema without the partition column, which a file does not hold.
 pub fn without_event_date(schema: &SchemaRef) -> SchemaRef {
-    let fields: Vec<_> =
-        schema.fields().iter().filter(|field| field.name() != "event_date").cloned().collect();
+    let fields: Vec<_> = schema
+        .fields()
+        .iter()
+        .filter(|field| field.name() != "event_date")
+        .cloned()
+        .collect();
     Arc::new(arrow::datatypes::Schema::new(fields))
 }
 

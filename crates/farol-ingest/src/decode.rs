@@ -11,8 +11,8 @@ use arrow::array::{
     new_null_array,
 };
 use arrow::buffer::{Buffer, OffsetBuffer};
-use arrow::compute::kernels::zip::zip;
 use arrow::compute::is_not_null;
+use arrow::compute::kernels::zip::zip;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use farol_events::{Decoder, Kind, ReasonCode, Reject, table_schema};
@@ -79,7 +79,8 @@ impl ChunkDecoder {
         messages: &MessageBatch,
         mut emit: impl FnMut(Chunk) -> Result<(), ArrowError>,
     ) -> Result<(), ArrowError> {
-        self.decoder.set_time_range(self.options.time_range(now_us()));
+        self.decoder
+            .set_time_range(self.options.time_range(now_us()));
         let mut gathering = Gathering::default();
         for message in messages.iter() {
             let bytes = message.payload().map_or(0, <[u8]>::len);
@@ -96,10 +97,16 @@ impl ChunkDecoder {
     }
 
     fn take(&mut self, message: &Message<'_>, gathering: &mut Gathering) {
-        let outcome = decode_payload(&mut self.decoder, message.payload(), self.options.max_record_bytes);
+        let outcome = decode_payload(
+            &mut self.decoder,
+            message.payload(),
+            self.options.max_record_bytes,
+        );
         match outcome {
             Ok(()) => gathering.offsets.push(message.offset()),
-            Err(reject) => gathering.dead_letters.push(DeadLetter::new(message, reject)),
+            Err(reject) => gathering
+                .dead_letters
+                .push(DeadLetter::new(message, reject)),
         }
         gathering.read += 1;
         gathering.next = message.offset() + 1;
@@ -113,7 +120,11 @@ impl ChunkDecoder {
 
     fn finish(&mut self, slot: &Arc<Slot>, gathering: Gathering) -> Result<Chunk, ArrowError> {
         let decoded = self.decoder.finish();
-        let place = Place { key: &slot.key, offsets: &gathering.offsets, ingested_at_us: now_us() };
+        let place = Place {
+            key: &slot.key,
+            offsets: &gathering.offsets,
+            ingested_at_us: now_us(),
+        };
         let batch = table_batch(self.kind, &self.schema, &decoded.batch, &place)?;
         Ok(Chunk {
             slot: slot.clone(),
@@ -149,7 +160,10 @@ pub(crate) fn decode_payload(
 ) -> Result<(), Reject> {
     let Some(payload) = payload else {
         let reason = "the record has no value (a tombstone); an event was expected".to_owned();
-        return Err(Reject { code: ReasonCode::NullPayload, reason });
+        return Err(Reject {
+            code: ReasonCode::NullPayload,
+            reason,
+        });
     };
     if payload.len() > max_record_bytes {
         let reason = format!(
@@ -157,7 +171,10 @@ pub(crate) fn decode_payload(
             payload.len(),
             TRUNCATED_BYTES.min(payload.len())
         );
-        return Err(Reject { code: ReasonCode::TooLarge, reason });
+        return Err(Reject {
+            code: ReasonCode::TooLarge,
+            reason,
+        });
     }
     decoder.decode(payload)
 }
@@ -222,5 +239,9 @@ fn model(events: &RecordBatch) -> Result<ArrayRef, ArrowError> {
 
 fn repeated(text: &str, rows: usize) -> Result<StringArray, ArrowError> {
     let offsets = OffsetBuffer::from_lengths(std::iter::repeat_n(text.len(), rows));
-    StringArray::try_new(offsets, Buffer::from_vec(text.repeat(rows).into_bytes()), None)
+    StringArray::try_new(
+        offsets,
+        Buffer::from_vec(text.repeat(rows).into_bytes()),
+        None,
+    )
 }

@@ -22,6 +22,24 @@ const GENERATIONS: usize = 4;
 /// Bytes one remembered entry takes: key, origin and control byte at the table's fullest load (7/8).
 const ENTRY_BYTES: usize = 33 * 8 / 7;
 
+/// Spreads offsets over an origin's bits; it is odd, so that it has an inverse.
+const OFFSET_FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// What undoes [`OFFSET_FACTOR`], modulo 2^64.
+const OFFSET_INVERSE: u64 = inverse(OFFSET_FACTOR);
+
+/// The inverse of an odd number modulo 2^64: each round doubles the bits that are right, of which an odd
+/// number has three.
+const fn inverse(odd: u64) -> u64 {
+    let mut inverse = odd;
+    let mut round = 0;
+    while round < 5 {
+        inverse = inverse.wrapping_mul(2_u64.wrapping_sub(odd.wrapping_mul(inverse)));
+        round += 1;
+    }
+    inverse
+}
+
 /// Where an entry was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin(u64);
@@ -30,7 +48,7 @@ impl Origin {
     /// The origin of an entry; `partition` is [`partition_digest`] of its partition.
     pub fn new(partition: u64, offset: i64, entry: i32) -> Self {
         // Odd multipliers keep the three apart; two origins are only ever compared under one fingerprint.
-        let offset = (offset as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let offset = (offset as u64).wrapping_mul(OFFSET_FACTOR);
         let entry = u64::from(entry.cast_unsigned()).wrapping_mul(0xC2B2_AE3D_27D4_EB4F);
         Self(partition ^ offset ^ entry.rotate_left(29))
     }
@@ -108,13 +126,17 @@ impl Deduplicator {
     ) {
         duplicates.clear();
         self.make_room(now);
-        let Some((newest, older)) = self.split() else { return };
+        let Some((newest, older)) = self.split() else {
+            return;
+        };
         for generation in older {
             if generation.seen.is_empty() {
                 continue;
             }
             for (row, fingerprint) in fingerprints.iter().enumerate() {
-                let Some(fingerprint) = fingerprint else { continue };
+                let Some(fingerprint) = fingerprint else {
+                    continue;
+                };
                 let seen = generation.seen.get(fingerprint);
                 if seen.is_some_and(|origin| *origin != origin_of(row).0) {
                     duplicates.push(row);
@@ -127,7 +149,9 @@ impl Deduplicator {
         }
         let known = duplicates.len();
         for (row, fingerprint) in fingerprints.iter().enumerate() {
-            let Some(fingerprint) = fingerprint else { continue };
+            let Some(fingerprint) = fingerprint else {
+                continue;
+            };
             if duplicates[..known].binary_search(&row).is_ok() {
                 continue;
             }
@@ -139,19 +163,42 @@ impl Deduplicator {
         duplicates.sort_unstable();
     }
 
+    /// Forgets what was read of a partition (by its digest) at these offsets. What was not committed when the
+    /// partition went is read again by its next owner: were it remembered here, the same event at another place
+    /// would be taken for a duplicate of it, while that owner may take it for a duplicate of this one.
+    ///
+    /// Only first entries of records are told by their origin.
+    pub fn forget(&mut self, partition: u64, offsets: &std::ops::Range<i64>) {
+        let offset_of = |origin: u64| {
+            (origin ^ partition)
+                .wrapping_mul(OFFSET_INVERSE)
+                .cast_signed()
+        };
+        for generation in &mut self.generations {
+            generation
+                .seen
+                .retain(|_, origin| !offsets.contains(&offset_of(*origin)));
+        }
+    }
+
     /// How far back an entry is certain to be remembered at present.
     pub fn effective_horizon(&self, now: Instant) -> Duration {
         match self.generations.front() {
             // Nothing was dropped for want of memory yet: all there was within the horizon is there.
             Some(_) if self.generations.len() < GENERATIONS => self.horizon,
-            Some(oldest) => now.saturating_duration_since(oldest.began).min(self.horizon),
+            Some(oldest) => now
+                .saturating_duration_since(oldest.began)
+                .min(self.horizon),
             None => Duration::ZERO,
         }
     }
 
     /// Bytes held at present.
     pub fn memory_bytes(&self) -> usize {
-        self.generations.iter().map(|g| g.seen.allocation_size()).sum()
+        self.generations
+            .iter()
+            .map(|g| g.seen.allocation_size())
+            .sum()
     }
 
     fn split(&mut self) -> Option<(&mut Generation, &[Generation])> {
@@ -205,16 +252,46 @@ mod tests {
     fn an_entry_from_another_place_is_a_duplicate_and_the_same_record_is_not() {
         let now = Instant::now();
         let mut dedup = Deduplicator::new(HORIZON, 1 << 20, now);
-        assert_eq!(check(&mut dedup, &[Some(1), Some(2), None, None], 0, now), [0; 0]);
-        assert_eq!(check(&mut dedup, &[Some(1), Some(2), None, None], 0, now), [0; 0], "read again");
-        assert_eq!(check(&mut dedup, &[Some(2), Some(3), Some(1)], 100, now), [0, 2]);
+        assert_eq!(
+            check(&mut dedup, &[Some(1), Some(2), None, None], 0, now),
+            [0; 0]
+        );
+        assert_eq!(
+            check(&mut dedup, &[Some(1), Some(2), None, None], 0, now),
+            [0; 0],
+            "read again"
+        );
+        assert_eq!(
+            check(&mut dedup, &[Some(2), Some(3), Some(1)], 100, now),
+            [0, 2]
+        );
+    }
+
+    #[test]
+    fn what_was_not_committed_is_forgotten_with_its_partition() {
+        let now = Instant::now();
+        let mut dedup = Deduplicator::new(HORIZON, 1 << 20, now);
+        assert_eq!(
+            check(&mut dedup, &[Some(1), Some(2), Some(3)], 10, now),
+            [0; 0]
+        );
+        dedup.forget(8, &(0..100));
+        dedup.forget(7, &(11..13));
+        // The same events at other places: only the committed one was seen.
+        assert_eq!(
+            check(&mut dedup, &[Some(1), Some(2), Some(3)], 500, now),
+            [0]
+        );
     }
 
     #[test]
     fn duplicates_within_one_batch_are_found() {
         let now = Instant::now();
         let mut dedup = Deduplicator::new(HORIZON, 1 << 20, now);
-        assert_eq!(check(&mut dedup, &[Some(5), Some(5), Some(6), Some(5)], 0, now), [1, 3]);
+        assert_eq!(
+            check(&mut dedup, &[Some(5), Some(5), Some(6), Some(5)], 0, now),
+            [1, 3]
+        );
     }
 
     #[test]
@@ -224,10 +301,19 @@ mod tests {
         check(&mut dedup, &[Some(1)], 0, start);
         for minute in 1..=10 {
             let now = start + Duration::from_secs(60 * minute);
-            assert_eq!(check(&mut dedup, &[Some(1)], 50, now), [0], "after {minute} minutes");
+            assert_eq!(
+                check(&mut dedup, &[Some(1)], 50, now),
+                [0],
+                "after {minute} minutes"
+            );
         }
         for minute in 11..=20 {
-            check(&mut dedup, &[Some(1_000 + u128::from(minute))], 0, start + Duration::from_secs(60 * minute));
+            check(
+                &mut dedup,
+                &[Some(1_000 + u128::from(minute))],
+                0,
+                start + Duration::from_secs(60 * minute),
+            );
         }
         let later = start + Duration::from_secs(60 * 21);
         assert_eq!(check(&mut dedup, &[Some(1)], 50, later), [0; 0]);
@@ -241,11 +327,21 @@ mod tests {
         for batch in 0..200_u64 {
             let at = now + Duration::from_millis(batch);
             let fingerprints: Vec<_> = (0..1_000_u64)
-                .map(|i| u128::from(batch * 1_000 + i).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835))
+                .map(|i| {
+                    u128::from(batch * 1_000 + i)
+                        .wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835)
+                })
                 .map(Some)
                 .collect();
-            assert_eq!(check(&mut dedup, &fingerprints, batch as i64 * 1_000, at), [0; 0]);
-            assert!(dedup.memory_bytes() <= limit * 2, "{} bytes", dedup.memory_bytes());
+            assert_eq!(
+                check(&mut dedup, &fingerprints, batch as i64 * 1_000, at),
+                [0; 0]
+            );
+            assert!(
+                dedup.memory_bytes() <= limit * 2,
+                "{} bytes",
+                dedup.memory_bytes()
+            );
         }
         assert!(dedup.effective_horizon(now + Duration::from_millis(200)) < Duration::from_secs(1));
     }

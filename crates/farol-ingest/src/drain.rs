@@ -38,8 +38,14 @@ impl Drain {
             committed: false,
             stopped: false,
         };
-        let targets = ranges.into_iter().map(|(key, range)| (key, target(range))).collect();
-        Self { targets, asked: now }
+        let targets = ranges
+            .into_iter()
+            .map(|(key, range)| (key, target(range)))
+            .collect();
+        Self {
+            targets,
+            asked: now,
+        }
     }
 
     /// Takes over what a partition of ours has come to.
@@ -47,7 +53,10 @@ impl Drain {
         if let Some(target) = self.targets.get_mut(&partition.slot.key) {
             target.stopped = partition.stopped.is_some();
             target.read = partition.next() >= target.offset;
-            let reached = partition.committed.next.is_some_and(|next| next >= target.offset);
+            let reached = partition
+                .committed
+                .next
+                .is_some_and(|next| next >= target.offset);
             let nothing = target.empty && partition.committed.next.is_none();
             target.committed = (reached || nothing) && !partition.is_dirty();
         }
@@ -66,12 +75,16 @@ impl Drain {
 
     /// Everything was read; what is left is to commit it.
     pub fn is_read(&self) -> bool {
-        self.targets.values().all(|target| target.read || target.stopped)
+        self.targets
+            .values()
+            .all(|target| target.read || target.stopped)
     }
 
     /// Everything is committed, or stopped for a person to look at.
     pub fn is_done(&self) -> bool {
-        self.targets.values().all(|target| target.committed || target.stopped)
+        self.targets
+            .values()
+            .all(|target| target.committed || target.stopped)
     }
 
     /// Whether it is time to ask the lake about the partitions not done yet.
@@ -92,7 +105,9 @@ pub(crate) fn ask_elsewhere(surroundings: &Surroundings) {
         for table in tables.all_primary() {
             match table.marks("farol/").await {
                 Ok(marks) => found.extend(by_partition(&marks)),
-                Err(error) => tracing::warn!("could not read the marks of `{}`: {error}", table.name()),
+                Err(error) => {
+                    tracing::warn!("could not read the marks of `{}`: {error}", table.name())
+                }
             }
         }
         if inbox.send(Inbox::MarksElsewhere(found)).is_err() {
@@ -107,11 +122,22 @@ mod tests {
 
     fn at(partition: i32) -> PartitionKey {
         let (cluster_id, topic, topic_id) = ("c".into(), "t".into(), "i".into());
-        PartitionKey { cluster_id, topic, topic_id, partition }
+        PartitionKey {
+            cluster_id,
+            topic,
+            topic_id,
+            partition,
+        }
     }
 
     fn elsewhere(partition: i32, next: i64) -> BTreeMap<PartitionKey, Marks> {
-        BTreeMap::from([(at(partition), Marks { next: Some(next), ..Marks::default() })])
+        BTreeMap::from([(
+            at(partition),
+            Marks {
+                next: Some(next),
+                ..Marks::default()
+            },
+        )])
     }
 
     #[test]

@@ -19,7 +19,9 @@ pub enum IngestError {
     #[error("Kafka's client cannot go on: {0}; start Farol again, nothing that was read is lost")]
     ConsumerFatal(String),
     /// A drain could not commit what it read.
-    #[error("gave up after {attempts} attempts to commit to `{table}`: {reason}; what was not committed stays on Kafka and is read again")]
+    #[error(
+        "gave up after {attempts} attempts to commit to `{table}`: {reason}; what was not committed stays on Kafka and is read again"
+    )]
     GaveUp {
         /// The table.
         table: String,

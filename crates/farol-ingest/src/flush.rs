@@ -14,9 +14,9 @@ use std::time::Duration;
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
+use fail::fail_point;
 use farol_events::Kind;
 use farol_lake::{Commit, LakeError, Outcome, Step, Table, Upload};
-use fail::fail_point;
 
 use crate::clock::{day_of, now_us};
 use crate::dead_letter::{self, DeadLetter};
@@ -74,7 +74,11 @@ pub(crate) struct Committed {
 
 /// Runs a flush until every part of it is committed or overtaken, or its tries run out. `report` hears of
 /// each failed try.
-pub(crate) async fn flush(tables: Tables, job: FlushJob, report: impl Fn(Option<&str>)) -> FlushDone {
+pub(crate) async fn flush(
+    tables: Tables,
+    job: FlushJob,
+    report: impl Fn(Option<&str>),
+) -> FlushDone {
     let began = std::time::Instant::now();
     let mut done = FlushDone {
         kind: job.kind,
@@ -104,7 +108,11 @@ pub(crate) async fn flush(tables: Tables, job: FlushJob, report: impl Fn(Option<
                 report(Some(&reason));
                 if max_attempts.is_some_and(|max| attempts >= max) {
                     let table = table.to_owned();
-                    done.failed = Some(IngestError::GaveUp { table, attempts, reason });
+                    done.failed = Some(IngestError::GaveUp {
+                        table,
+                        attempts,
+                        reason,
+                    });
                     break;
                 }
                 tokio::time::sleep(backoff(attempts)).await;
@@ -123,7 +131,9 @@ fn backoff(attempts: u32) -> Duration {
 enum Advance {
     Committed,
     /// Something moved under us: these epochs are out, and the rest is to be built anew.
-    Again { overtaken: Vec<u64> },
+    Again {
+        overtaken: Vec<u64>,
+    },
 }
 
 struct Flushing<'a> {
@@ -145,10 +155,27 @@ enum Secondary {
 
 impl<'a> Flushing<'a> {
     fn new(tables: &'a Tables, job: FlushJob) -> Self {
-        let FlushJob { kind, parts, rows, dead_letters, .. } = job;
-        let secondary =
-            if dead_letters.is_empty() { Secondary::Done } else { Secondary::ToBuild };
-        Self { tables, kind, parts, rows, dead_letters, secondary, primary: None }
+        let FlushJob {
+            kind,
+            parts,
+            rows,
+            dead_letters,
+            ..
+        } = job;
+        let secondary = if dead_letters.is_empty() {
+            Secondary::Done
+        } else {
+            Secondary::ToBuild
+        };
+        Self {
+            tables,
+            kind,
+            parts,
+            rows,
+            dead_letters,
+            secondary,
+            primary: None,
+        }
     }
 
     fn committed(&self) -> Vec<Committed> {
@@ -167,26 +194,41 @@ impl<'a> Flushing<'a> {
             let uploads = upload_rows(&table, &self.rows).await?;
             let steps = self.parts.iter().map(step).collect();
             self.primary = Some(Commit::append(steps, uploads));
-            fail_point!("ingest.after_upload", |_| Err(IngestError::Failpoint("ingest.after_upload")));
+            fail_point!("ingest.after_upload", |_| Err(IngestError::Failpoint(
+                "ingest.after_upload"
+            )));
         }
         if let Some(again) = self.advance_secondary().await? {
             return Ok(again);
         }
-        let Some(commit) = &self.primary else { return Ok(Advance::Again { overtaken: Vec::new() }) };
-        fail_point!("ingest.before_commit", |_| Err(IngestError::Failpoint("ingest.before_commit")));
+        let Some(commit) = &self.primary else {
+            return Ok(Advance::Again {
+                overtaken: Vec::new(),
+            });
+        };
+        fail_point!("ingest.before_commit", |_| Err(IngestError::Failpoint(
+            "ingest.before_commit"
+        )));
         let outcome = match table.commit(commit).await {
             Err(LakeError::StaleUpload { .. }) => {
                 self.primary = None;
-                return Ok(Advance::Again { overtaken: Vec::new() });
+                return Ok(Advance::Again {
+                    overtaken: Vec::new(),
+                });
             }
             other => other?,
         };
-        fail_point!("ingest.after_commit", |_| Err(IngestError::Failpoint("ingest.after_commit")));
+        fail_point!("ingest.after_commit", |_| Err(IngestError::Failpoint(
+            "ingest.after_commit"
+        )));
         match outcome {
             Outcome::Committed { .. } => Ok(Advance::Committed),
             Outcome::Overtaken { steps } => {
-                let overtaken: Vec<_> =
-                    steps.iter().filter_map(|(i, _)| self.parts.get(*i)).map(|p| p.slot.epoch).collect();
+                let overtaken: Vec<_> = steps
+                    .iter()
+                    .filter_map(|(i, _)| self.parts.get(*i))
+                    .map(|p| p.slot.epoch)
+                    .collect();
                 self.leave_out(&overtaken);
                 Ok(Advance::Again { overtaken })
             }
@@ -194,7 +236,10 @@ impl<'a> Flushing<'a> {
     }
 
     fn primary_table(&self) -> Result<Table, IngestError> {
-        self.tables.primary(self.kind).cloned().ok_or(IngestError::ThreadEnded("flush"))
+        self.tables
+            .primary(self.kind)
+            .cloned()
+            .ok_or(IngestError::ThreadEnded("flush"))
     }
 
     /// Drops the partitions that another owner has taken further: what it read, it has committed itself.
@@ -211,24 +256,32 @@ impl<'a> Flushing<'a> {
         if matches!(self.secondary, Secondary::ToBuild) {
             self.secondary = self.build_secondary().await?;
         }
-        let Secondary::Built { commit, epochs } = &self.secondary else { return Ok(None) };
-        fail_point!("ingest.before_secondary_commit", |_| Err(IngestError::Failpoint(
-            "ingest.before_secondary_commit"
-        )));
+        let Secondary::Built { commit, epochs } = &self.secondary else {
+            return Ok(None);
+        };
+        fail_point!("ingest.before_secondary_commit", |_| Err(
+            IngestError::Failpoint("ingest.before_secondary_commit")
+        ));
         let outcome = match self.tables.dead_letters.commit(commit).await {
             Err(LakeError::StaleUpload { .. }) => {
                 self.secondary = Secondary::ToBuild;
-                return Ok(Some(Advance::Again { overtaken: Vec::new() }));
+                return Ok(Some(Advance::Again {
+                    overtaken: Vec::new(),
+                }));
             }
             other => other?,
         };
-        fail_point!("ingest.after_secondary_commit", |_| Err(IngestError::Failpoint(
-            "ingest.after_secondary_commit"
-        )));
+        fail_point!("ingest.after_secondary_commit", |_| Err(
+            IngestError::Failpoint("ingest.after_secondary_commit")
+        ));
         let epochs = epochs.clone();
         match outcome {
             Outcome::Committed { .. } => {
-                for part in self.parts.iter_mut().filter(|p| epochs.contains(&p.slot.epoch)) {
+                for part in self
+                    .parts
+                    .iter_mut()
+                    .filter(|p| epochs.contains(&p.slot.epoch))
+                {
                     part.dead_letters_next = part.after.next;
                 }
                 self.secondary = Secondary::Done;
@@ -237,13 +290,18 @@ impl<'a> Flushing<'a> {
             Outcome::Overtaken { steps } => {
                 for (index, now) in steps {
                     let epoch = epochs.get(index).copied();
-                    let found = self.parts.iter_mut().find(|part| Some(part.slot.epoch) == epoch);
+                    let found = self
+                        .parts
+                        .iter_mut()
+                        .find(|part| Some(part.slot.epoch) == epoch);
                     if let Some(part) = found {
                         part.dead_letters_next = now;
                     }
                 }
                 self.secondary = Secondary::ToBuild;
-                Ok(Some(Advance::Again { overtaken: Vec::new() }))
+                Ok(Some(Advance::Again {
+                    overtaken: Vec::new(),
+                }))
             }
         }
     }
@@ -265,7 +323,11 @@ impl<'a> Flushing<'a> {
                 let guard = part.slot.key.app_id(Mark::Next);
                 let to = part.after.next.unwrap_or_default();
                 let marks = vec![(guard.clone(), to)];
-                steps.push(Step { guard, from: part.dead_letters_next, marks });
+                steps.push(Step {
+                    guard,
+                    from: part.dead_letters_next,
+                    marks,
+                });
                 epochs.push(part.slot.epoch);
             }
         }
@@ -275,9 +337,17 @@ impl<'a> Flushing<'a> {
         let now = now_us();
         let mut uploads = Vec::new();
         for batch in letter_batches(&letters, now)? {
-            uploads.push(self.tables.dead_letters.upload(Some(day_of(now)), vec![batch]).await?);
+            uploads.push(
+                self.tables
+                    .dead_letters
+                    .upload(Some(day_of(now)), vec![batch])
+                    .await?,
+            );
         }
-        Ok(Secondary::Built { commit: Commit::append(steps, uploads), epochs })
+        Ok(Secondary::Built {
+            commit: Commit::append(steps, uploads),
+            epochs,
+        })
     }
 }
 
@@ -299,12 +369,18 @@ fn letter_batches(
     let (mut begin, mut bytes) = (0, 0);
     for (index, (_, letter)) in letters.iter().enumerate() {
         if bytes > 0 && bytes + letter.bytes() > MAX_BYTES {
-            batches.push(dead_letter::to_batch(letters[begin..index].iter().copied(), now)?);
+            batches.push(dead_letter::to_batch(
+                letters[begin..index].iter().copied(),
+                now,
+            )?);
             (begin, bytes) = (index, 0);
         }
         bytes += letter.bytes();
     }
-    batches.push(dead_letter::to_batch(letters[begin..].iter().copied(), now)?);
+    batches.push(dead_letter::to_batch(
+        letters[begin..].iter().copied(),
+        now,
+    )?);
     Ok(batches)
 }
 
@@ -322,14 +398,18 @@ fn by_day(rows: &[Rows]) -> Result<BTreeMap<i32, Vec<RecordBatch>>, IngestError>
     let mut days = BTreeMap::<i32, Vec<RecordBatch>>::new();
     for rows in rows.iter().filter(|rows| rows.batch.num_rows() > 0) {
         if rows.min_day == rows.max_day {
-            days.entry(rows.min_day).or_default().push(rows.batch.clone());
+            days.entry(rows.min_day)
+                .or_default()
+                .push(rows.batch.clone());
             continue;
         }
         let of_row = days_of(&rows.batch)?;
         let distinct: std::collections::BTreeSet<_> = of_row.iter().copied().collect();
         for day in distinct {
             let keep: BooleanArray = of_row.iter().map(|of| Some(*of == day)).collect();
-            days.entry(day).or_default().push(filter_record_batch(&rows.batch, &keep)?);
+            days.entry(day)
+                .or_default()
+                .push(filter_record_batch(&rows.batch, &keep)?);
         }
     }
     Ok(days)
@@ -341,9 +421,15 @@ fn days_of(batch: &RecordBatch) -> Result<Vec<i32>, IngestError> {
         .and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>())
         .filter(|column| column.null_count() == 0)
         .ok_or_else(|| {
-            arrow::error::ArrowError::SchemaError("rows without an event_time in microseconds".into())
+            arrow::error::ArrowError::SchemaError(
+                "rows without an event_time in microseconds".into(),
+            )
         })?;
-    Ok(column.values().iter().map(|time_us| day_of(*time_us)).collect())
+    Ok(column
+        .values()
+        .iter()
+        .map(|time_us| day_of(*time_us))
+        .collect())
 }
 
 /// Runs [`flush`] on the runtime and hands its outcome to `deliver`.
@@ -369,10 +455,16 @@ mod tests {
 
     fn rows(times: &[i64]) -> Rows {
         let column = TimestampMicrosecondArray::from(times.to_vec()).with_timezone("UTC");
-        let batch = RecordBatch::try_from_iter([("event_time", Arc::new(column) as ArrayRef)]).unwrap();
+        let batch =
+            RecordBatch::try_from_iter([("event_time", Arc::new(column) as ArrayRef)]).unwrap();
         let days = || times.iter().map(|time| day_of(*time));
         let (min_day, max_day) = (days().min().unwrap(), days().max().unwrap());
-        Rows { epoch: 1, batch, min_day, max_day }
+        Rows {
+            epoch: 1,
+            batch,
+            min_day,
+            max_day,
+        }
     }
 
     #[test]
@@ -380,7 +472,12 @@ mod tests {
         let days = by_day(&[rows(&[1, 2]), rows(&[3, DAY_US, 5, 3 * DAY_US])]).unwrap();
         let counts: Vec<_> = days
             .iter()
-            .map(|(day, batches)| (*day, batches.iter().map(RecordBatch::num_rows).sum::<usize>()))
+            .map(|(day, batches)| {
+                (
+                    *day,
+                    batches.iter().map(RecordBatch::num_rows).sum::<usize>(),
+                )
+            })
             .collect();
         assert_eq!(counts, [(0, 4), (1, 1), (3, 1)]);
     }

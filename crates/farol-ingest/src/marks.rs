@@ -107,7 +107,15 @@ impl PartitionKey {
         let (topic, topic_id) = topic.rsplit_once('@')?;
         let partition = partition.parse().ok().filter(|number| *number >= 0)?;
         let (cluster_id, topic, topic_id) = (cluster_id.into(), topic.into(), topic_id.into());
-        Some((Self { cluster_id, topic, topic_id, partition }, mark))
+        Some((
+            Self {
+                cluster_id,
+                topic,
+                topic_id,
+                partition,
+            },
+            mark,
+        ))
     }
 }
 
@@ -180,14 +188,23 @@ mod tests {
     #[test]
     fn an_app_id_reads_back_as_what_it_was_made_of() {
         for mark in Mark::ALL {
-            assert_eq!(PartitionKey::parse(&key().app_id(mark)), Some((key(), mark)));
+            assert_eq!(
+                PartitionKey::parse(&key().app_id(mark)),
+                Some((key(), mark))
+            );
         }
-        let unnamed = PartitionKey { topic_id: "-".into(), ..key() };
+        let unnamed = PartitionKey {
+            topic_id: "-".into(),
+            ..key()
+        };
         assert_eq!(
             unnamed.app_id(Mark::Next),
             "farol/5L6g3nShT-eMCtK--X86sw/llm.traces@-/3#next"
         );
-        assert_eq!(PartitionKey::parse(&unnamed.app_id(Mark::Next)), Some((unnamed, Mark::Next)));
+        assert_eq!(
+            PartitionKey::parse(&unnamed.app_id(Mark::Next)),
+            Some((unnamed, Mark::Next))
+        );
     }
 
     #[test]
@@ -206,7 +223,10 @@ mod tests {
 
     #[test]
     fn marks_are_gathered_by_partition() {
-        let other = PartitionKey { partition: 1, ..key() };
+        let other = PartitionKey {
+            partition: 1,
+            ..key()
+        };
         let transactions = BTreeMap::from([
             (key().app_id(Mark::Next), 7),
             (key().app_id(Mark::Lost), 2),
@@ -215,10 +235,20 @@ mod tests {
         ]);
         let partitions = by_partition(&transactions);
         assert_eq!(partitions.len(), 2);
-        assert_eq!(partitions[&key()], Marks { next: Some(7), lost: 2, ..Marks::default() });
+        assert_eq!(
+            partitions[&key()],
+            Marks {
+                next: Some(7),
+                lost: 2,
+                ..Marks::default()
+            }
+        );
         assert_eq!(
             partitions[&other],
-            Marks { watermark_us: Some(-5), ..Marks::default() }
+            Marks {
+                watermark_us: Some(-5),
+                ..Marks::default()
+            }
         );
     }
 }

@@ -32,7 +32,10 @@ pub(crate) fn add(total: &mut Tally, tally: &Tally) {
 }
 
 fn labels(slot: &Slot) -> [(&'static str, String); 2] {
-    [("topic", slot.key.topic.clone()), ("partition", slot.key.partition.to_string())]
+    [
+        ("topic", slot.key.topic.clone()),
+        ("partition", slot.key.partition.to_string()),
+    ]
 }
 
 /// Counts what a commit brought for one partition.
@@ -45,7 +48,11 @@ pub(crate) fn committed(partition: &Partition, tally: &Tally) {
         ("lost", tally.lost),
     ];
     for (outcome, count) in outcomes {
-        let labels = [topic.clone(), number.clone(), ("outcome", outcome.to_owned())];
+        let labels = [
+            topic.clone(),
+            number.clone(),
+            ("outcome", outcome.to_owned()),
+        ];
         counter!("farol_ingest_entries_total", &labels).increment(count.max(0) as u64);
     }
     lag(partition);
@@ -53,7 +60,8 @@ pub(crate) fn committed(partition: &Partition, tally: &Tally) {
 
 /// Says how far a partition is behind its log.
 pub(crate) fn lag(partition: &Partition) {
-    gauge!("farol_ingest_lag_records", &labels(&partition.slot)).set(partition.lag_records() as f64);
+    gauge!("farol_ingest_lag_records", &labels(&partition.slot))
+        .set(partition.lag_records() as f64);
 }
 
 /// A partition is not ours any more: its gauges would only grow stale.

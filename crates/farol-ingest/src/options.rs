@@ -64,14 +64,15 @@ impl IngestOptions {
 
     /// Bytes Kafka's client may hold fetched ahead.
     pub(crate) fn fetch_ahead_bytes(&self) -> usize {
-        (self.memory_bytes / 8).clamp(1 << 20, 64 << 20)
+        (self.memory_bytes / 16).clamp(1 << 20, 64 << 20)
     }
 
-    /// Bytes after which no more messages are taken from Kafka's client: a flush in hand, one gathering and
-    /// as much being decoded. More would only wait, and make the next flush larger.
+    /// Bytes after which no more messages are taken from Kafka's client: a flush in hand and one gathering.
+    /// More would only wait, and make the next flush larger. The client, the encoder and the allocator need
+    /// about as much again.
     pub(crate) fn in_flight_bytes(&self) -> usize {
         let room = self.memory_bytes - self.fetch_ahead_bytes().min(self.memory_bytes / 2);
-        room.min(self.flush_bytes().saturating_mul(3))
+        room.min(self.flush_bytes().saturating_mul(2))
     }
 
     /// The event times accepted at `now_us`, microseconds since the epoch. Nothing before 1970 is.

@@ -39,7 +39,10 @@ impl Partition {
             committed: taken.marks,
             base: taken.marks,
             dead_letters_next: taken.dead_letters_next,
-            tally: Tally { lost: taken.lost, ..Tally::default() },
+            tally: Tally {
+                lost: taken.lost,
+                ..Tally::default()
+            },
             next: taken.offset,
             dirty: taken.lost > 0,
             log_end: taken.log_end,
@@ -94,6 +97,11 @@ impl Partition {
         true
     }
 
+    /// The offsets that were taken into account and are not known to be in the lake.
+    pub fn uncommitted(&self) -> std::ops::Range<i64> {
+        self.committed.next.unwrap_or(0)..self.next
+    }
+
     /// Whether a commit would move anything.
     pub fn is_dirty(&self) -> bool {
         self.dirty
@@ -109,7 +117,12 @@ impl Partition {
         if !self.dirty {
             return None;
         }
-        let after = advance(&self.base, &self.tally, self.next, self.watermark.value_us());
+        let after = advance(
+            &self.base,
+            &self.tally,
+            self.next,
+            self.watermark.value_us(),
+        );
         let part = Part {
             slot: self.slot.clone(),
             before: self.base,
@@ -149,9 +162,26 @@ mod tests {
             topic_id: "i".into(),
             partition: 0,
         };
-        let at = TopicPartition { topic: "t".into(), partition: 0 };
-        let slot = Arc::new(Slot { at, key, kind: Kind::Trace, epoch: 1, digest: 0 });
-        let taken = Taken { slot, marks, dead_letters_next: None, offset, lost, log_end: offset, stopped: None };
+        let at = TopicPartition {
+            topic: "t".into(),
+            partition: 0,
+        };
+        let slot = Arc::new(Slot {
+            at,
+            key,
+            kind: Kind::Trace,
+            epoch: 1,
+            digest: 0,
+        });
+        let taken = Taken {
+            slot,
+            marks,
+            dead_letters_next: None,
+            offset,
+            lost,
+            log_end: offset,
+            stopped: None,
+        };
         Partition::new(taken, Duration::from_micros(10), Instant::now())
     }
 
@@ -160,13 +190,20 @@ mod tests {
         let mut partition = partition(Marks::default(), 5, 0);
         assert!(partition.part().is_none());
         let now = Instant::now();
-        let tally = Tally { read: 2, stored: 2, ..Tally::default() };
+        let tally = Tally {
+            read: 2,
+            stored: 2,
+            ..Tally::default()
+        };
         partition.take(&tally, 7, now);
         let first = partition.part().unwrap();
         partition.take(&tally, 9, now);
         let second = partition.part().unwrap();
         assert_eq!((first.before.next, first.after.next), (None, Some(7)));
-        assert_eq!((second.before.next, second.after.next, second.after.read), (Some(7), Some(9), 4));
+        assert_eq!(
+            (second.before.next, second.after.next, second.after.read),
+            (Some(7), Some(9), 4)
+        );
         partition.landed(first.after, None);
         assert!(!partition.is_committed());
         partition.landed(second.after, None);
@@ -175,9 +212,15 @@ mod tests {
 
     #[test]
     fn a_loss_alone_is_worth_a_commit() {
-        let marks = Marks { next: Some(3), ..Marks::default() };
+        let marks = Marks {
+            next: Some(3),
+            ..Marks::default()
+        };
         let part = partition(marks, 10, 7).part().unwrap();
-        assert_eq!((part.before.next, part.after.next, part.after.lost), (Some(3), Some(10), 7));
+        assert_eq!(
+            (part.before.next, part.after.next, part.after.lost),
+            (Some(3), Some(10), 7)
+        );
     }
 
     #[test]
@@ -186,7 +229,10 @@ mod tests {
         let timeout = Duration::from_secs(10);
         let later = Instant::now() + timeout;
         assert!(!partition.idle(6, timeout, later, 1_000), "a record waits");
-        assert!(!partition.idle(5, timeout, Instant::now(), 1_000), "not silent for long enough");
+        assert!(
+            !partition.idle(5, timeout, Instant::now(), 1_000),
+            "not silent for long enough"
+        );
         assert!(partition.idle(5, timeout, later, 1_000));
         assert_eq!(partition.part().unwrap().after.watermark_us, Some(990));
     }
@@ -196,6 +242,9 @@ mod tests {
         let mut partition = partition(Marks::default(), 5, 0);
         partition.end_at(6);
         let part = partition.part().unwrap();
-        assert_eq!((part.after.next, part.after.read, part.after.lost), (Some(6), 0, 0));
+        assert_eq!(
+            (part.after.next, part.after.read, part.after.lost),
+            (Some(6), 0, 0)
+        );
     }
 }

@@ -66,7 +66,11 @@ mod tests {
         health.partitions(4, 0, Vec::new());
         assert_eq!(health.reasons(), [""; 0]);
         health.commit("traces", Some("the store answered 500"));
-        health.partitions(4, CAUGHT_UP_RECORDS + 1, vec!["partition 1 is stopped".to_owned()]);
+        health.partitions(
+            4,
+            CAUGHT_UP_RECORDS + 1,
+            vec!["partition 1 is stopped".to_owned()],
+        );
         assert_eq!(health.reasons().len(), 3);
         health.commit("traces", None);
         assert_eq!(health.reasons().len(), 2);

@@ -95,7 +95,11 @@ pub async fn replay(
     }
     let table = "dead_letters".to_owned();
     let reason = "other replays kept being faster".to_owned();
-    Err(IngestError::GaveUp { table, attempts: MAX_OVERTAKEN, reason })
+    Err(IngestError::GaveUp {
+        table,
+        attempts: MAX_OVERTAKEN,
+        reason,
+    })
 }
 
 /// One pass over the open dead letters of one snapshot.
@@ -122,15 +126,30 @@ impl<'a> Pass<'a> {
             marks.extend(by_partition(&table.marks("farol/").await?));
         }
         let session = Session::open(&tables.lake).await?;
-        let kinds = topics.iter().map(|topic| (topic.name.as_str(), topic.kind)).collect();
-        Ok(Self { tables, kinds, options, session, marks, stored: HashSet::new(), report })
+        let kinds = topics
+            .iter()
+            .map(|topic| (topic.name.as_str(), topic.kind))
+            .collect();
+        Ok(Self {
+            tables,
+            kinds,
+            options,
+            session,
+            marks,
+            stored: HashSet::new(),
+            report,
+        })
     }
 
     /// Works through the dead letters; `false` where another replay moved a mark.
     async fn run(&mut self, filter: &ReplayFilter) -> Result<bool, IngestError> {
         let (_, mut stream) = self.session.query(&query(filter)).await?;
         let (mut letters, mut bytes) = (Vec::new(), 0);
-        while let Some(batch) = stream.try_next().await.map_err(|error| IngestError::Lake(error.into()))? {
+        while let Some(batch) = stream
+            .try_next()
+            .await
+            .map_err(|error| IngestError::Lake(error.into()))?
+        {
             for letter in read(&batch)? {
                 bytes += letter.raw.as_ref().map_or(0, Vec::len);
                 letters.push(letter);
@@ -149,7 +168,11 @@ impl<'a> Pass<'a> {
         let mut by_kind = BTreeMap::<&'static str, (Kind, Vec<Letter>)>::new();
         for letter in letters {
             match self.kinds.get(letter.topic.as_str()).copied() {
-                Some(kind) => by_kind.entry(kind.table()).or_insert((kind, Vec::new())).1.push(letter),
+                Some(kind) => by_kind
+                    .entry(kind.table())
+                    .or_insert((kind, Vec::new()))
+                    .1
+                    .push(letter),
                 None => self.bad(&letter, "its topic is not among the configured topics"),
             }
         }
@@ -174,25 +197,46 @@ impl<'a> Pass<'a> {
         let mut steps = Vec::new();
         for (key, letters) in &groups {
             let batches = self.decode(kind, key, letters).await?;
-            let count: i64 = batches.iter().map(|rows| rows.batch.num_rows() as i64).sum();
+            let count: i64 = batches
+                .iter()
+                .map(|rows| rows.batch.num_rows() as i64)
+                .sum();
             if count > 0 {
                 let guard = key.app_id(Mark::Replayed);
                 let before = self.marks.get(key).map_or(0, |marks| marks.replayed);
                 let from = (before > 0).then_some(before);
-                steps.push((key.clone(), Step { marks: vec![(guard.clone(), before + count)], guard, from }));
+                steps.push((
+                    key.clone(),
+                    Step {
+                        marks: vec![(guard.clone(), before + count)],
+                        guard,
+                        from,
+                    },
+                ));
                 rows.extend(batches);
             }
         }
-        let Some(table) = self.tables.primary(kind).filter(|_| !rows.is_empty()) else { return Ok(true) };
+        let Some(table) = self.tables.primary(kind).filter(|_| !rows.is_empty()) else {
+            return Ok(true);
+        };
         let uploads = upload_rows(table, &rows).await?;
-        let moved: Vec<_> = steps.iter().map(|(key, step)| (key.clone(), step.marks[0].1)).collect();
+        let moved: Vec<_> = steps
+            .iter()
+            .map(|(key, step)| (key.clone(), step.marks[0].1))
+            .collect();
         let commit = Commit::append(steps.into_iter().map(|(_, step)| step).collect(), uploads);
         match table.commit(&commit).await? {
             Outcome::Overtaken { .. } => Ok(false),
             Outcome::Committed { .. } => {
-                self.report.stored += rows.iter().map(|rows| rows.batch.num_rows() as u64).sum::<u64>();
+                self.report.stored += rows
+                    .iter()
+                    .map(|rows| rows.batch.num_rows() as u64)
+                    .sum::<u64>();
                 for (key, value) in moved {
-                    self.marks.entry(key).or_default().set(Mark::Replayed, value);
+                    self.marks
+                        .entry(key)
+                        .or_default()
+                        .set(Mark::Replayed, value);
                 }
                 Ok(true)
             }
@@ -202,12 +246,21 @@ impl<'a> Pass<'a> {
     /// The log that a letter came from. Of several logs that had the topic's name, it is one that was read
     /// beyond the letter's offset.
     fn key_of(&self, letter: &Letter) -> Option<PartitionKey> {
-        let named = |key: &PartitionKey| key.topic == letter.topic && key.partition == letter.partition;
+        let named =
+            |key: &PartitionKey| key.topic == letter.topic && key.partition == letter.partition;
         let read = |marks: &Marks| marks.next.is_some_and(|next| next > letter.offset);
-        self.marks.iter().rfind(|(key, marks)| named(key) && read(marks)).map(|(key, _)| key.clone())
+        self.marks
+            .iter()
+            .rfind(|(key, marks)| named(key) && read(marks))
+            .map(|(key, _)| key.clone())
     }
 
-    async fn decode(&mut self, kind: Kind, key: &PartitionKey, letters: &[Letter]) -> Result<Vec<Rows>, IngestError> {
+    async fn decode(
+        &mut self,
+        kind: Kind,
+        key: &PartitionKey,
+        letters: &[Letter],
+    ) -> Result<Vec<Rows>, IngestError> {
         let mut decoder = Decoder::new(kind, self.options.time_range(now_us()));
         let mut decoded = Vec::new();
         for letter in letters {
@@ -215,7 +268,11 @@ impl<'a> Pass<'a> {
                 self.bad(letter, "only its beginning was kept; emit it again");
                 continue;
             }
-            match decode_payload(&mut decoder, letter.raw.as_deref(), self.options.max_record_bytes) {
+            match decode_payload(
+                &mut decoder,
+                letter.raw.as_deref(),
+                self.options.max_record_bytes,
+            ) {
                 Ok(()) => decoded.push(letter.offset),
                 Err(reject) => self.bad(letter, &reject.reason),
             }
@@ -225,7 +282,8 @@ impl<'a> Pass<'a> {
             return Ok(Vec::new());
         }
         let known = known::stored_already(&self.session, kind, &events).await?;
-        self.stored.extend(known.into_iter().map(|fingerprint| (kind, fingerprint)));
+        self.stored
+            .extend(known.into_iter().map(|fingerprint| (kind, fingerprint)));
         let mut keep = Vec::with_capacity(decoded.len());
         for fingerprint in &events.fingerprints {
             let new = fingerprint.is_none_or(|fingerprint| self.stored.insert((kind, fingerprint)));
@@ -233,30 +291,64 @@ impl<'a> Pass<'a> {
         }
         self.report.duplicates += keep.iter().filter(|new| !**new).count() as u64;
         let schema = without_event_date(&farol_events::table_schema(kind));
-        let place = Place { key, offsets: &decoded, ingested_at_us: now_us() };
+        let place = Place {
+            key,
+            offsets: &decoded,
+            ingested_at_us: now_us(),
+        };
         let batch = table_batch(kind, &schema, &events.batch, &place)?;
         let batch = arrow::compute::filter_record_batch(&batch, &keep.into())?;
-        let (min_day, max_day) = (day_of(events.min_event_time_us), day_of(events.max_event_time_us));
-        Ok(vec![Rows { epoch: 0, batch, min_day, max_day }])
+        let (min_day, max_day) = (
+            day_of(events.min_event_time_us),
+            day_of(events.max_event_time_us),
+        );
+        Ok(vec![Rows {
+            epoch: 0,
+            batch,
+            min_day,
+            max_day,
+        }])
     }
 
     fn bad(&mut self, letter: &Letter, reason: &str) {
         self.report.still_bad += 1;
         if self.report.examples.len() < MAX_TOLD {
-            let Letter { topic, partition, offset, reason_code, .. } = letter;
-            self.report.examples.push(format!("{topic} {partition} {offset} ({reason_code}): {reason}"));
+            let Letter {
+                topic,
+                partition,
+                offset,
+                reason_code,
+                ..
+            } = letter;
+            self.report.examples.push(format!(
+                "{topic} {partition} {offset} ({reason_code}): {reason}"
+            ));
         }
     }
 }
 
 fn query(filter: &ReplayFilter) -> String {
     let equals = |column: &str, value: &Option<String>| {
-        value.as_ref().map(|value| format!("{column} = '{}'", value.replace('\'', "''")))
+        value
+            .as_ref()
+            .map(|value| format!("{column} = '{}'", value.replace('\'', "''")))
     };
-    let conditions: Vec<_> =
-        [equals("kafka_topic", &filter.topic), equals("reason_code", &filter.reason_code)].into_iter().flatten().collect();
-    let wanted = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
-    let limit = filter.limit.map(|limit| format!(" LIMIT {limit}")).unwrap_or_default();
+    let conditions: Vec<_> = [
+        equals("kafka_topic", &filter.topic),
+        equals("reason_code", &filter.reason_code),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let wanted = if conditions.is_empty() {
+        String::new()
+    } else {
+        format!(" WHERE {}", conditions.join(" AND "))
+    };
+    let limit = filter
+        .limit
+        .map(|limit| format!(" LIMIT {limit}"))
+        .unwrap_or_default();
     format!(
         "SELECT kafka_topic, kafka_partition, kafka_offset, reason_code, raw FROM dead_letters_open{wanted} \
          ORDER BY kafka_topic, kafka_partition, kafka_offset{limit}"
@@ -280,4 +372,3 @@ fn read(batch: &RecordBatch) -> Result<Vec<Letter>, IngestError> {
     };
     Ok((0..batch.num_rows()).map(letter).collect())
 }
-

@@ -34,12 +34,22 @@ pub enum Resume {
 /// log no longer holds was never ours to lose.
 pub fn resume(marks: &Marks, log: LogRange) -> Resume {
     match marks.next {
-        None => Resume::At { offset: log.start, lost: 0 },
-        Some(next) if next < log.start => {
-            Resume::At { offset: log.start, lost: log.start - next }
-        }
-        Some(next) if next > log.end => Resume::Beyond { next, log_end: log.end },
-        Some(next) => Resume::At { offset: next, lost: 0 },
+        None => Resume::At {
+            offset: log.start,
+            lost: 0,
+        },
+        Some(next) if next < log.start => Resume::At {
+            offset: log.start,
+            lost: log.start - next,
+        },
+        Some(next) if next > log.end => Resume::Beyond {
+            next,
+            log_end: log.end,
+        },
+        Some(next) => Resume::At {
+            offset: next,
+            lost: 0,
+        },
     }
 }
 
@@ -48,30 +58,78 @@ mod tests {
     use super::*;
 
     fn at(next: Option<i64>, start: i64, end: i64) -> Resume {
-        resume(&Marks { next, ..Marks::default() }, LogRange { start, end })
+        resume(
+            &Marks {
+                next,
+                ..Marks::default()
+            },
+            LogRange { start, end },
+        )
     }
 
     #[test]
     fn a_new_partition_is_read_from_its_start_and_has_lost_nothing() {
         assert_eq!(at(None, 0, 0), Resume::At { offset: 0, lost: 0 });
-        assert_eq!(at(None, 40, 90), Resume::At { offset: 40, lost: 0 });
+        assert_eq!(
+            at(None, 40, 90),
+            Resume::At {
+                offset: 40,
+                lost: 0
+            }
+        );
     }
 
     #[test]
     fn a_known_partition_goes_on_at_its_mark() {
-        assert_eq!(at(Some(40), 0, 90), Resume::At { offset: 40, lost: 0 });
-        assert_eq!(at(Some(40), 40, 90), Resume::At { offset: 40, lost: 0 });
-        assert_eq!(at(Some(90), 0, 90), Resume::At { offset: 90, lost: 0 });
+        assert_eq!(
+            at(Some(40), 0, 90),
+            Resume::At {
+                offset: 40,
+                lost: 0
+            }
+        );
+        assert_eq!(
+            at(Some(40), 40, 90),
+            Resume::At {
+                offset: 40,
+                lost: 0
+            }
+        );
+        assert_eq!(
+            at(Some(90), 0, 90),
+            Resume::At {
+                offset: 90,
+                lost: 0
+            }
+        );
     }
 
     #[test]
     fn what_retention_took_is_counted() {
-        assert_eq!(at(Some(40), 55, 90), Resume::At { offset: 55, lost: 15 });
-        assert_eq!(at(Some(40), 90, 90), Resume::At { offset: 90, lost: 50 });
+        assert_eq!(
+            at(Some(40), 55, 90),
+            Resume::At {
+                offset: 55,
+                lost: 15
+            }
+        );
+        assert_eq!(
+            at(Some(40), 90, 90),
+            Resume::At {
+                offset: 90,
+                lost: 50
+            }
+        );
     }
 
     #[test]
     fn a_mark_beyond_the_end_stops() {
-        assert_eq!(at(Some(91), 0, 90), Resume::Beyond { next: 91, log_end: 90 });
+        assert_eq!(
+            at(Some(91), 0, 90),
+            Resume::Beyond {
+                next: 91,
+                log_end: 90
+            }
+        );
     }
 }

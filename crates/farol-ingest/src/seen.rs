@@ -35,8 +35,10 @@ pub(crate) struct RecentRows<'a> {
 pub(crate) async fn recent(lake: &Lake, wanted: &RecentRows<'_>) -> Result<Vec<Seen>, IngestError> {
     let session = Session::open(lake).await?;
     let (_, stream) = session.query(&query(wanted)).await?;
-    let batches: Vec<RecordBatch> =
-        stream.try_collect().await.map_err(|error| IngestError::Lake(error.into()))?;
+    let batches: Vec<RecordBatch> = stream
+        .try_collect()
+        .await
+        .map_err(|error| IngestError::Lake(error.into()))?;
     let mut seen = Vec::new();
     for batch in &batches {
         gather(wanted, batch, &mut seen)?;
@@ -46,11 +48,23 @@ pub(crate) async fn recent(lake: &Lake, wanted: &RecentRows<'_>) -> Result<Vec<S
 }
 
 fn query(wanted: &RecentRows<'_>) -> String {
-    let has = |name: &str| farol_events::field::fields(wanted.kind).iter().any(|field| field.name == name);
-    let column = |name: &str| {
-        if has(name) { name.to_owned() } else { format!("CAST(NULL AS VARCHAR) AS {name}") }
+    let has = |name: &str| {
+        farol_events::field::fields(wanted.kind)
+            .iter()
+            .any(|field| field.name == name)
     };
-    let partitions: Vec<_> = wanted.partitions.iter().map(|(number, _)| number.to_string()).collect();
+    let column = |name: &str| {
+        if has(name) {
+            name.to_owned()
+        } else {
+            format!("CAST(NULL AS VARCHAR) AS {name}")
+        }
+    };
+    let partitions: Vec<_> = wanted
+        .partitions
+        .iter()
+        .map(|(number, _)| number.to_string())
+        .collect();
     format!(
         "SELECT {}, {}, {}, {}, kafka_partition, kafka_offset, kafka_entry, ingested_at FROM {} \
          WHERE ingested_at >= to_timestamp_micros({}) AND kafka_topic = '{}' AND kafka_partition IN ({}) \
@@ -67,8 +81,13 @@ fn query(wanted: &RecentRows<'_>) -> String {
     )
 }
 
-fn gather(wanted: &RecentRows<'_>, batch: &RecordBatch, seen: &mut Vec<Seen>) -> Result<(), IngestError> {
-    let utf8 = |index: usize| arrow::compute::cast(batch.column(index), &arrow::datatypes::DataType::Utf8);
+fn gather(
+    wanted: &RecentRows<'_>,
+    batch: &RecordBatch,
+    seen: &mut Vec<Seen>,
+) -> Result<(), IngestError> {
+    let utf8 =
+        |index: usize| arrow::compute::cast(batch.column(index), &arrow::datatypes::DataType::Utf8);
     let texts = [utf8(0)?, utf8(1)?, utf8(2)?, utf8(3)?];
     let text = |index: usize, row: usize| {
         let column = texts[index].as_string::<i32>();
@@ -79,11 +98,24 @@ fn gather(wanted: &RecentRows<'_>, batch: &RecordBatch, seen: &mut Vec<Seen>) ->
     let entries = batch.column(6).as_primitive::<Int32Type>();
     let times = batch.column(7).as_primitive::<TimestampMicrosecondType>();
     for row in 0..batch.num_rows() {
-        let key = fingerprint(wanted.kind, text(0, row), text(1, row), text(2, row), text(3, row));
-        let digest = wanted.partitions.iter().find(|(number, _)| *number == partitions.value(row));
+        let key = fingerprint(
+            wanted.kind,
+            text(0, row),
+            text(1, row),
+            text(2, row),
+            text(3, row),
+        );
+        let digest = wanted
+            .partitions
+            .iter()
+            .find(|(number, _)| *number == partitions.value(row));
         if let (Some(fingerprint), Some((_, digest))) = (key, digest) {
             let origin = Origin::new(*digest, offsets.value(row), entries.value(row));
-            seen.push(Seen { fingerprint, origin, ingested_at_us: times.value(row) });
+            seen.push(Seen {
+                fingerprint,
+                origin,
+                ingested_at_us: times.value(row),
+            });
         }
     }
     Ok(())

@@ -54,8 +54,16 @@ impl Part {
         };
         count(Mark::Read, self.before.read, self.after.read);
         count(Mark::Stored, self.before.stored, self.after.stored);
-        count(Mark::Duplicates, self.before.duplicates, self.after.duplicates);
-        count(Mark::DeadLetters, self.before.dead_letters, self.after.dead_letters);
+        count(
+            Mark::Duplicates,
+            self.before.duplicates,
+            self.after.duplicates,
+        );
+        count(
+            Mark::DeadLetters,
+            self.before.dead_letters,
+            self.after.dead_letters,
+        );
         count(Mark::Lost, self.before.lost, self.after.lost);
         if let Some(watermark) = self.after.watermark_us
             && self.before.watermark_us != Some(watermark)
@@ -67,7 +75,12 @@ impl Part {
 }
 
 /// The marks after `tally` entries up to `next`. Marks never decrease.
-pub(crate) fn advance(before: &Marks, tally: &Tally, next: i64, watermark_us: Option<i64>) -> Marks {
+pub(crate) fn advance(
+    before: &Marks,
+    tally: &Tally,
+    next: i64,
+    watermark_us: Option<i64>,
+) -> Marks {
     Marks {
         next: Some(before.next.map_or(next, |mark| mark.max(next))),
         read: before.read + tally.read,
@@ -91,34 +104,93 @@ mod tests {
             topic_id: "i".into(),
             partition: 0,
         };
-        let at = TopicPartition { topic: "t".into(), partition: 0 };
-        let slot = Slot { at, key, kind: Kind::Trace, epoch: 1, digest: 0 };
-        Part { slot: Arc::new(slot), before, after, dead_letters_next: None }
+        let at = TopicPartition {
+            topic: "t".into(),
+            partition: 0,
+        };
+        let slot = Slot {
+            at,
+            key,
+            kind: Kind::Trace,
+            epoch: 1,
+            digest: 0,
+        };
+        Part {
+            slot: Arc::new(slot),
+            before,
+            after,
+            dead_letters_next: None,
+        }
     }
 
     #[test]
     fn marks_advance_by_what_was_read() {
-        let before = Marks { next: Some(10), read: 9, stored: 9, watermark_us: Some(5), ..Marks::default() };
-        let tally = Tally { read: 4, stored: 2, duplicates: 1, dead_letters: 1, lost: 3 };
+        let before = Marks {
+            next: Some(10),
+            read: 9,
+            stored: 9,
+            watermark_us: Some(5),
+            ..Marks::default()
+        };
+        let tally = Tally {
+            read: 4,
+            stored: 2,
+            duplicates: 1,
+            dead_letters: 1,
+            lost: 3,
+        };
         let after = advance(&before, &tally, 17, Some(4));
         assert_eq!(after.next, Some(17));
-        assert_eq!(after.read, after.stored + after.duplicates + after.dead_letters);
-        assert_eq!((after.read, after.lost, after.watermark_us), (13, 3, Some(5)));
+        assert_eq!(
+            after.read,
+            after.stored + after.duplicates + after.dead_letters
+        );
+        assert_eq!(
+            (after.read, after.lost, after.watermark_us),
+            (13, 3, Some(5))
+        );
     }
 
     #[test]
     fn only_what_moves_is_set_but_the_guard_always_is() {
-        let before = Marks { next: Some(10), read: 9, stored: 9, ..Marks::default() };
-        let after = Marks { next: Some(12), read: 11, stored: 11, ..before };
-        let names: Vec<_> = part(before, after).moves().into_iter().map(|(id, _)| id).collect();
-        assert_eq!(names, ["farol/c/t@i/0#next", "farol/c/t@i/0#read", "farol/c/t@i/0#stored"]);
-        let idle = Marks { watermark_us: Some(3), ..before };
+        let before = Marks {
+            next: Some(10),
+            read: 9,
+            stored: 9,
+            ..Marks::default()
+        };
+        let after = Marks {
+            next: Some(12),
+            read: 11,
+            stored: 11,
+            ..before
+        };
+        let names: Vec<_> = part(before, after)
+            .moves()
+            .into_iter()
+            .map(|(id, _)| id)
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "farol/c/t@i/0#next",
+                "farol/c/t@i/0#read",
+                "farol/c/t@i/0#stored"
+            ]
+        );
+        let idle = Marks {
+            watermark_us: Some(3),
+            ..before
+        };
         assert_eq!(part(before, idle).moves().len(), 2);
     }
 
     #[test]
     fn a_first_step_sets_every_count() {
-        let after = Marks { next: Some(0), ..Marks::default() };
+        let after = Marks {
+            next: Some(0),
+            ..Marks::default()
+        };
         assert_eq!(part(Marks::default(), after).moves().len(), 6);
     }
 }

@@ -56,7 +56,16 @@ pub struct Ingest {
 /// When Kafka or the lake cannot be reached at the start, when Kafka's client cannot go on, or when a drain
 /// cannot commit. What was read and not committed is read again at the next start.
 pub fn run(ingest: Ingest) -> Result<IngestReport, IngestError> {
-    let Ingest { kafka, lake, topics, options, drain, shutdown, health, runtime } = ingest;
+    let Ingest {
+        kafka,
+        lake,
+        topics,
+        options,
+        drain,
+        shutdown,
+        health,
+        runtime,
+    } = ingest;
     let tables = runtime.block_on(Tables::open(&lake, &topics))?;
     let (inbox, messages) = channel();
     let (commands, to_consumer) = channel();
@@ -66,12 +75,22 @@ pub fn run(ingest: Ingest) -> Result<IngestReport, IngestError> {
     let admin = Admin::connect_within(&kafka, KAFKA_TIMEOUT)?;
     let cluster_id = admin.cluster_id()?;
     let names: Vec<_> = topics.iter().map(|topic| topic.name.clone()).collect();
-    let drain = if drain { Some(drain_targets(&admin, &cluster_id, &names)?) } else { None };
+    let drain = if drain {
+        Some(drain_targets(&admin, &cluster_id, &names)?)
+    } else {
+        None
+    };
     let assignment = Arc::new(LakeAssignment::new(
         tables.clone(),
         cluster_id,
-        topics.iter().map(|topic| (topic.name.clone(), topic.kind)).collect::<BTreeMap<_, _>>(),
-        (options.dedup_horizon, options.dedup_memory_bytes / SEEN_BYTES),
+        topics
+            .iter()
+            .map(|topic| (topic.name.clone(), topic.kind))
+            .collect::<BTreeMap<_, _>>(),
+        (
+            options.dedup_horizon,
+            options.dedup_memory_bytes / SEEN_BYTES,
+        ),
         runtime.clone(),
         inbox.clone(),
     ));
@@ -90,12 +109,22 @@ pub fn run(ingest: Ingest) -> Result<IngestReport, IngestError> {
         options: options.clone(),
     };
     let in_flight_limit = options.in_flight_bytes();
-    let polling =
-        Polling { consumer, assignment, workers, inbox, commands: to_consumer, in_flight, in_flight_limit, stop };
+    let polling = Polling {
+        consumer,
+        assignment,
+        workers,
+        inbox,
+        commands: to_consumer,
+        in_flight,
+        in_flight_limit,
+        stop,
+    };
     let consuming = spawn("farol-consume", move || polling.run());
     let report = coordinate(surroundings, drain, &messages);
     join(consuming, "consumer")?;
-    handles.into_iter().try_for_each(|handle| join(handle, "decoder"))?;
+    handles
+        .into_iter()
+        .try_for_each(|handle| join(handle, "decoder"))?;
     report
 }
 
@@ -113,7 +142,10 @@ fn coordinate(
 /// What Kafka's client may hold, unless the operator said otherwise.
 fn bounded(mut kafka: KafkaConfig, options: &IngestOptions) -> KafkaConfig {
     let fetch_ahead = (options.fetch_ahead_bytes() / 1024).to_string();
-    kafka.properties.entry("queued.max.messages.kbytes".to_owned()).or_insert(fetch_ahead);
+    kafka
+        .properties
+        .entry("queued.max.messages.kbytes".to_owned())
+        .or_insert(fetch_ahead);
     kafka
 }
 
@@ -123,19 +155,30 @@ fn drain_targets(admin: &Admin, cluster_id: &str, topics: &[String]) -> Result<D
     let targets = admin.ranges(topics)?.into_iter().map(|(at, range)| {
         let topic = at.topic.to_string();
         let topic_id = ids.get(&topic).cloned().unwrap_or_else(|| "-".to_owned());
-        let key = PartitionKey { cluster_id: cluster_id.to_owned(), topic, topic_id, partition: at.partition };
+        let key = PartitionKey {
+            cluster_id: cluster_id.to_owned(),
+            topic,
+            topic_id,
+            partition: at.partition,
+        };
         (key, range)
     });
     Ok(Drain::new(targets, Instant::now()))
 }
 
-fn spawn_workers(inbox: &Sender<Inbox>, options: &IngestOptions) -> (Vec<Sender<Job>>, Vec<JoinHandle<()>>) {
+fn spawn_workers(
+    inbox: &Sender<Inbox>,
+    options: &IngestOptions,
+) -> (Vec<Sender<Job>>, Vec<JoinHandle<()>>) {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     (0..threads)
         .map(|_| {
             let (sender, jobs) = channel();
             let (inbox, options) = (inbox.clone(), options.clone());
-            (sender, spawn("farol-decode", move || work::run(&jobs, &inbox, &options)))
+            (
+                sender,
+                spawn("farol-decode", move || work::run(&jobs, &inbox, &options)),
+            )
         })
         .unzip()
 }

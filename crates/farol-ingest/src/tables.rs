@@ -28,7 +28,11 @@ impl Tables {
             }
         }
         let dead_letters = lake.table(DEAD_LETTERS, &TableSpec::dead_letters()).await?;
-        Ok(Self { lake: lake.clone(), primary, dead_letters })
+        Ok(Self {
+            lake: lake.clone(),
+            primary,
+            dead_letters,
+        })
     }
 
     /// The table whose marks decide where reading of such events resumes; `None` for a kind without a topic.

@@ -33,7 +33,10 @@ impl Watermark {
 
     fn advance(&mut self, time_us: i64) {
         let candidate = time_us.saturating_sub(self.bound_us);
-        self.value_us = Some(self.value_us.map_or(candidate, |value| value.max(candidate)));
+        self.value_us = Some(
+            self.value_us
+                .map_or(candidate, |value| value.max(candidate)),
+        );
     }
 }
 

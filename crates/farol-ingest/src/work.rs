@@ -32,19 +32,26 @@ fn handle(
     options: &IngestOptions,
 ) -> Result<(), IngestError> {
     match job {
-        Job::End { slot, offset } => {
-            inbox.send(Inbox::End { slot, offset }).map_err(|_| IngestError::ThreadEnded("coordinator"))
-        }
+        Job::End { slot, offset } => inbox
+            .send(Inbox::End { slot, offset })
+            .map_err(|_| IngestError::ThreadEnded("coordinator")),
         Job::Messages { slot, messages } => {
-            let decoder =
-                decoders.entry(slot.kind).or_insert_with(|| ChunkDecoder::new(slot.kind, options));
+            let decoder = decoders
+                .entry(slot.kind)
+                .or_insert_with(|| ChunkDecoder::new(slot.kind, options));
             let mut delivered = true;
             decoder.decode(&slot, &messages, |chunk| {
                 delivered &= inbox.send(Inbox::Chunk(chunk)).is_ok();
                 Ok(())
             })?;
-            fail_point!("ingest.after_decode", |_| Err(IngestError::Failpoint("ingest.after_decode")));
-            if delivered { Ok(()) } else { Err(IngestError::ThreadEnded("coordinator")) }
+            fail_point!("ingest.after_decode", |_| Err(IngestError::Failpoint(
+                "ingest.after_decode"
+            )));
+            if delivered {
+                Ok(())
+            } else {
+                Err(IngestError::ThreadEnded("coordinator"))
+            }
         }
     }
 }

@@ -25,11 +25,19 @@ pub(super) async fn stored_already(
 ) -> Result<HashSet<u128>, IngestError> {
     let columns = KEYS.map(|name| {
         let there = events.batch.column_by_name(name).is_some();
-        if there { format!("stored.{name}") } else { format!("CAST(NULL AS VARCHAR) AS {name}") }
+        if there {
+            format!("stored.{name}")
+        } else {
+            format!("CAST(NULL AS VARCHAR) AS {name}")
+        }
     });
     let mut found = HashSet::new();
     for key in ["event_id", "trace_id"] {
-        let Some(ids) = events.batch.column_by_name(key).filter(|ids| ids.null_count() < ids.len()) else {
+        let Some(ids) = events
+            .batch
+            .column_by_name(key)
+            .filter(|ids| ids.null_count() < ids.len())
+        else {
             continue;
         };
         register(session, ids)?;
@@ -51,20 +59,33 @@ fn register(session: &Session, ids: &ArrayRef) -> Result<(), IngestError> {
     let batch = RecordBatch::try_from_iter([("id", ids.clone())])?;
     let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).map_err(LakeError::from)?;
     let context = session.context();
-    context.deregister_table("replay_candidates").map_err(LakeError::from)?;
-    context.register_table("replay_candidates", Arc::new(table)).map_err(LakeError::from)?;
+    context
+        .deregister_table("replay_candidates")
+        .map_err(LakeError::from)?;
+    context
+        .register_table("replay_candidates", Arc::new(table))
+        .map_err(LakeError::from)?;
     Ok(())
 }
 
 fn gather(kind: Kind, batch: &RecordBatch, found: &mut HashSet<u128>) -> Result<(), IngestError> {
-    let columns = batch.columns().iter().map(|column| arrow::compute::cast(column, &DataType::Utf8));
+    let columns = batch
+        .columns()
+        .iter()
+        .map(|column| arrow::compute::cast(column, &DataType::Utf8));
     let columns = columns.collect::<Result<Vec<_>, _>>()?;
     let text = |index: usize, row: usize| {
         let column = columns[index].as_string::<i32>();
         column.is_valid(row).then(|| column.value(row))
     };
     for row in 0..batch.num_rows() {
-        found.extend(fingerprint(kind, text(0, row), text(1, row), text(2, row), text(3, row)));
+        found.extend(fingerprint(
+            kind,
+            text(0, row),
+            text(1, row),
+            text(2, row),
+            text(3, row),
+        ));
     }
     Ok(())
 }
