@@ -8,7 +8,9 @@ use crate::file::FileError;
 #[derive(Debug, thiserror::Error)]
 pub enum LakeError {
     /// The lake's address cannot be used.
-    #[error("`{uri}` is not a place for a lake: {reason}; give a directory, or a file://, s3://, gs:// or az:// URL")]
+    #[error(
+        "`{uri}` is not a place for a lake: {reason}; give a directory, or a file://, s3://, gs:// or az:// URL"
+    )]
     Uri {
         /// What was given.
         uri: String,
@@ -44,7 +46,9 @@ pub enum LakeError {
         reason: String,
     },
     /// A table exists with columns other than Farol's.
-    #[error("table `{table}` is there with other columns: {reason}; use another lake, or upgrade the table")]
+    #[error(
+        "table `{table}` is there with other columns: {reason}; use another lake, or upgrade the table"
+    )]
     OtherColumns {
         /// The table.
         table: String,

@@ -3,16 +3,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use deltalake::logstore::{LogStoreRef, StorageConfig, logstore_with};
+use bytes::Bytes;
 use deltalake::kernel::StructType;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
+use deltalake::logstore::{LogStoreRef, StorageConfig, logstore_with};
 use deltalake::operations::create::CreateBuilder;
-use bytes::Bytes;
 use deltalake::{DeltaTable, DeltaTableError};
 use futures::TryStreamExt as _;
-use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
+use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 use url::Url;
 
 use crate::commit::log::entry_path;
@@ -41,16 +41,25 @@ impl Lake {
     ///
     /// # Errors
     /// Where the address cannot be understood, or the store refuses its options.
-    pub async fn open(uri: &str, storage_options: HashMap<String, String>) -> Result<Self, LakeError> {
-        let wrong = |reason: String| LakeError::Uri { uri: uri.to_owned(), reason };
+    pub async fn open(
+        uri: &str,
+        storage_options: HashMap<String, String>,
+    ) -> Result<Self, LakeError> {
+        let wrong = |reason: String| LakeError::Uri {
+            uri: uri.to_owned(),
+            reason,
+        };
         let url = address(uri).map_err(wrong)?;
         if url.scheme() == "file" {
-            let path = url.to_file_path().map_err(|()| wrong("it is not a path of this machine".into()))?;
+            let path = url
+                .to_file_path()
+                .map_err(|()| wrong("it is not a path of this machine".into()))?;
             tokio::fs::create_dir_all(&path)
                 .await
                 .map_err(|error| wrong(format!("the directory cannot be made: {error}")))?;
         }
-        let (root, _) = object_store::parse_url_opts(&url, &storage_options).map_err(|error| wrong(error.to_string()))?;
+        let (root, _) = object_store::parse_url_opts(&url, &storage_options)
+            .map_err(|error| wrong(error.to_string()))?;
         Ok(Self::with_store(Arc::from(root), url))
     }
 
@@ -77,8 +86,14 @@ impl Lake {
         // creation turns the loser's into a version 1 that declares the table again.
         let entry = first_entry(name, spec).await?;
         let store = self.table_store(name);
-        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match store.put_opts(&entry_path(0), PutPayload::from_bytes(entry), options).await {
+        let options = PutOptions {
+            mode: PutMode::Create,
+            ..PutOptions::default()
+        };
+        match store
+            .put_opts(&entry_path(0), PutPayload::from_bytes(entry), options)
+            .await
+        {
             Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => {}
             Err(error) => return Err(error.into()),
         }
@@ -91,7 +106,12 @@ impl Lake {
     /// Opens a table; `None` where there is none.
     pub async fn existing(&self, name: &str) -> Result<Option<Table>, LakeError> {
         let store = self.table_store(name);
-        if store.list(Some(&Path::from("_delta_log"))).try_next().await?.is_none() {
+        if store
+            .list(Some(&Path::from("_delta_log")))
+            .try_next()
+            .await?
+            .is_none()
+        {
             return Ok(None);
         }
         let mut delta = DeltaTable::new(self.log_store(name)?);
@@ -104,7 +124,8 @@ impl Lake {
         let mut names = Vec::new();
         let mut folders = vec![String::new()];
         while let Some(folder) = folders.pop() {
-            let store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(self.0.root.clone(), self.path(&folder)));
+            let store: Arc<dyn ObjectStore> =
+                Arc::new(PrefixStore::new(self.0.root.clone(), self.path(&folder)));
             for found in store.list_with_delimiter(None).await?.common_prefixes {
                 let name = format!("{folder}{found}");
                 let log = self.table_store(&name);
@@ -122,7 +143,9 @@ impl Lake {
 
     fn path(&self, name: &str) -> Path {
         let base = Path::from_url_path(self.0.url.path()).unwrap_or_default();
-        name.split('/').filter(|part| !part.is_empty()).fold(base, |path, part| path.join(part))
+        name.split('/')
+            .filter(|part| !part.is_empty())
+            .fold(base, |path, part| path.join(part))
     }
 
     fn table_store(&self, name: &str) -> Arc<dyn ObjectStore> {
@@ -163,7 +186,12 @@ async fn first_entry(name: &str, spec: &TableSpec) -> Result<Bytes, LakeError> {
                 .map(|(key, value)| (key, Some(value))),
         )
         .await?;
-    Ok(delta.object_store().get(&entry_path(0)).await?.bytes().await?)
+    Ok(delta
+        .object_store()
+        .get(&entry_path(0))
+        .await?
+        .bytes()
+        .await?)
 }
 
 fn address(uri: &str) -> Result<Url, String> {
@@ -171,19 +199,28 @@ fn address(uri: &str) -> Result<Url, String> {
         return Url::parse(uri).map_err(|error| error.to_string());
     }
     let path = std::path::absolute(uri).map_err(|error| error.to_string())?;
-    Url::from_directory_path(&path).map_err(|()| format!("{} is not an absolute path", path.display()))
+    Url::from_directory_path(&path)
+        .map_err(|()| format!("{} is not an absolute path", path.display()))
 }
 
 /// A table of an older Farol may lack columns at the end; one of another program has others.
 fn check_columns(table: &Table, spec: &TableSpec) -> Result<(), LakeError> {
     let present = table.schema();
-    let wrong = |reason: String| LakeError::OtherColumns { table: table.name().to_owned(), reason };
+    let wrong = |reason: String| LakeError::OtherColumns {
+        table: table.name().to_owned(),
+        reason,
+    };
     for field in spec.schema.fields() {
         let found = present
             .field_with_name(field.name())
             .map_err(|_| wrong(format!("column `{}` is missing", field.name())))?;
         if !same_type(found.data_type(), field.data_type()) {
-            let reason = format!("column `{}` is {}, not {}", field.name(), found.data_type(), field.data_type());
+            let reason = format!(
+                "column `{}` is {}, not {}",
+                field.name(),
+                found.data_type(),
+                field.data_type()
+            );
             return Err(wrong(reason));
         }
     }
@@ -194,9 +231,14 @@ fn check_columns(table: &Table, spec: &TableSpec) -> Result<(), LakeError> {
 fn same_type(left: &arrow::datatypes::DataType, right: &arrow::datatypes::DataType) -> bool {
     use arrow::datatypes::DataType as T;
     match (left, right) {
-        (T::List(a), T::List(b)) | (T::Map(a, _), T::Map(b, _)) => same_type(a.data_type(), b.data_type()),
+        (T::List(a), T::List(b)) | (T::Map(a, _), T::Map(b, _)) => {
+            same_type(a.data_type(), b.data_type())
+        }
         (T::Struct(a), T::Struct(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_type(a.data_type(), b.data_type()))
+            a.len() == b.len()
+                && a.iter()
+                    .zip(b)
+                    .all(|(a, b)| same_type(a.data_type(), b.data_type()))
         }
         _ => left == right,
     }

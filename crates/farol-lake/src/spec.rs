@@ -38,7 +38,8 @@ impl TableSpec {
     /// The table of that name, if Farol has one.
     pub fn known(name: &str) -> Option<Self> {
         let kind = Kind::ALL.into_iter().find(|kind| kind.table() == name);
-        kind.map(Self::raw).or_else(|| (name == "dead_letters").then(Self::dead_letters))
+        kind.map(Self::raw)
+            .or_else(|| (name == "dead_letters").then(Self::dead_letters))
     }
 
     /// The table's Delta properties. The log is kept 7 days; application transactions never expire; only
@@ -47,7 +48,10 @@ impl TableSpec {
         let statistics = log_statistics_columns(&self.schema).join(",");
         vec![
             ("delta.logRetentionDuration", "interval 7 days".to_owned()),
-            ("delta.deletedFileRetentionDuration", "interval 1 days".to_owned()),
+            (
+                "delta.deletedFileRetentionDuration",
+                "interval 1 days".to_owned(),
+            ),
             ("delta.checkpointInterval", "100".to_owned()),
             ("delta.dataSkippingStatsColumns", statistics),
         ]

@@ -56,10 +56,16 @@ impl std::fmt::Debug for Table {
 }
 
 impl Table {
-    pub(crate) fn open(name: &str, delta: DeltaTable, store: Arc<dyn ObjectStore>) -> Result<Self, LakeError> {
+    pub(crate) fn open(
+        name: &str,
+        delta: DeltaTable,
+        store: Arc<dyn ObjectStore>,
+    ) -> Result<Self, LakeError> {
         let state = delta.snapshot()?;
         let snapshot = state.snapshot();
-        PROTOCOL.can_write_to(snapshot).map_err(deltalake::DeltaTableError::from)?;
+        PROTOCOL
+            .can_write_to(snapshot)
+            .map_err(deltalake::DeltaTableError::from)?;
         let partition_columns = snapshot.metadata().partition_columns().to_vec();
         let schema = snapshot.arrow_schema();
         let written = TableSpec::known(name).map_or_else(|| schema.clone(), |spec| spec.schema);
@@ -69,7 +75,14 @@ impl Table {
         let name = name.to_owned();
         let known = Mutex::new(None);
         Ok(Self(Arc::new(Inner {
-            name, store, log_store, schema, partition_columns, ingest_layout, known, version,
+            name,
+            store,
+            log_store,
+            schema,
+            partition_columns,
+            ingest_layout,
+            known,
+            version,
         })))
     }
 
@@ -99,7 +112,11 @@ impl Table {
 
     /// The newest version read so far.
     pub fn version(&self) -> i64 {
-        *self.0.version.lock().unwrap_or_else(PoisonError::into_inner)
+        *self
+            .0
+            .version
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads what is new in the log; returns the newest version.
@@ -114,7 +131,10 @@ impl Table {
         let mut known = self.0.known.lock().await;
         self.catch_up(&mut known).await?;
         let marks = known.as_ref().map(|known| &known.marks);
-        let wanted = marks.into_iter().flatten().filter(|(id, _)| id.starts_with(prefix));
+        let wanted = marks
+            .into_iter()
+            .flatten()
+            .filter(|(id, _)| id.starts_with(prefix));
         Ok(wanted.map(|(id, value)| (id.clone(), *value)).collect())
     }
 
@@ -123,8 +143,13 @@ impl Table {
     ///
     /// # Errors
     /// Where the rows do not have the table's columns, or the store refuses the file. Nothing is in the table.
-    pub async fn upload(&self, event_date: Option<i32>, batches: Vec<RecordBatch>) -> Result<Upload, LakeError> {
-        let written = file::upload(&self.0.store, &self.0.ingest_layout, event_date, batches).await?;
+    pub async fn upload(
+        &self,
+        event_date: Option<i32>,
+        batches: Vec<RecordBatch>,
+    ) -> Result<Upload, LakeError> {
+        let written =
+            file::upload(&self.0.store, &self.0.ingest_layout, event_date, batches).await?;
         Ok(Upload::from(written))
     }
 
@@ -161,7 +186,11 @@ impl Table {
             if entry.changes_data() {
                 let added = entry.adds.into_iter().filter(|add| add.data_change);
                 let files = added.map(|add| add.path).collect();
-                changes.push(VersionChange { version, files, marks: entry.marks });
+                changes.push(VersionChange {
+                    version,
+                    files,
+                    marks: entry.marks,
+                });
             }
         }
         Ok(changes)
@@ -174,18 +203,30 @@ impl Table {
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let wrong = |reason| LakeError::Log { table: self.0.name.clone(), version, reason };
+        let wrong = |reason| LakeError::Log {
+            table: self.0.name.clone(),
+            version,
+            reason,
+        };
         let entry = log::parse(version, &bytes).map_err(wrong)?;
         if version > 0 && entry.sets_protocol {
-            return Err(wrong("its protocol was changed by another program; open the table again".to_owned()));
+            return Err(wrong(
+                "its protocol was changed by another program; open the table again".to_owned(),
+            ));
         }
         Ok(Some(entry))
     }
 
     /// Reads every version that is new; returns their entries.
-    pub(crate) async fn catch_up(&self, known: &mut Option<Known>) -> Result<Vec<LogEntry>, LakeError> {
+    pub(crate) async fn catch_up(
+        &self,
+        known: &mut Option<Known>,
+    ) -> Result<Vec<LogEntry>, LakeError> {
         let now = SystemTime::now();
-        let current = |known: &Known| now.duration_since(known.read_at).is_ok_and(|age| age < STALE_AFTER);
+        let current = |known: &Known| {
+            now.duration_since(known.read_at)
+                .is_ok_and(|age| age < STALE_AFTER)
+        };
         if !known.as_ref().is_some_and(current) {
             *known = Some(self.load(now).await?);
         }
@@ -204,10 +245,18 @@ impl Table {
     /// The marks from the newest checkpoint, or from the log's first entry.
     async fn load(&self, now: SystemTime) -> Result<Known, LakeError> {
         if let Some((version, marks)) = log::checkpoint_marks(&self.0.store).await? {
-            return Ok(Known { version, marks, read_at: now });
+            return Ok(Known {
+                version,
+                marks,
+                read_at: now,
+            });
         }
         match log::oldest_entry(&self.0.store).await? {
-            Some(0) => Ok(Known { version: -1, marks: Marks::new(), read_at: now }),
+            Some(0) => Ok(Known {
+                version: -1,
+                marks: Marks::new(),
+                read_at: now,
+            }),
             oldest => Err(LakeError::Log {
                 table: self.0.name.clone(),
                 version: oldest.unwrap_or(0),
@@ -217,9 +266,12 @@ impl Table {
     }
 
     pub(crate) fn note(&self, version: i64) {
-        *self.0.version.lock().unwrap_or_else(PoisonError::into_inner) = version;
+        *self
+            .0
+            .version
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = version;
     }
-
 }
 
 impl Known {

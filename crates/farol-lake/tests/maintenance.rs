@@ -17,7 +17,7 @@ use farol_lake::maintenance::{CompactOptions, VacuumOptions, compact, expire, gu
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tables::{DAY, NEXT, Place, append, live_files, offsets, rows_by_file};
 
-const HOUR: Duration = Duration::from_secs(3_600);
+const HOUR: Duration = Duration::from_hours(1);
 
 async fn filled(place: &Place, files: usize, rows_each: usize) -> farol_lake::Table {
     let table = place.traces().await;

@@ -58,7 +58,11 @@ pub fn decide(steps: &[Step], evidence: Evidence<'_>) -> Decision {
     }
     for (mark, wanted) in steps.iter().flat_map(|step| &step.marks) {
         if let Some(present) = present(mark).filter(|now| now > wanted && !evidence.may_decrease) {
-            return Decision::Decreases { mark: mark.clone(), present, wanted: *wanted };
+            return Decision::Decreases {
+                mark: mark.clone(),
+                present,
+                wanted: *wanted,
+            };
         }
     }
     Decision::Write
@@ -102,16 +106,31 @@ mod tests {
     use super::*;
 
     fn step(guard: &str, from: Option<i64>, marks: &[(&str, i64)]) -> Step {
-        let marks = marks.iter().map(|(id, value)| ((*id).to_owned(), *value)).collect();
-        Step { guard: guard.to_owned(), from, marks }
+        let marks = marks
+            .iter()
+            .map(|(id, value)| ((*id).to_owned(), *value))
+            .collect();
+        Step {
+            guard: guard.to_owned(),
+            from,
+            marks,
+        }
     }
 
     fn marks(values: &[(&str, i64)]) -> Marks {
-        values.iter().map(|(id, value)| ((*id).to_owned(), *value)).collect()
+        values
+            .iter()
+            .map(|(id, value)| ((*id).to_owned(), *value))
+            .collect()
     }
 
     fn evidence(marks: &Marks) -> Evidence<'_> {
-        Evidence { landed_at: None, marks, file_gone: None, may_decrease: false }
+        Evidence {
+            landed_at: None,
+            marks,
+            file_gone: None,
+            may_decrease: false,
+        }
     }
 
     #[test]
@@ -119,54 +138,96 @@ mod tests {
         let steps = [step("a", None, &[("a", 5)])];
         assert_eq!(decide(&steps, evidence(&marks(&[]))), Decision::Write);
         let taken = marks(&[("a", 0)]);
-        assert_eq!(decide(&steps, evidence(&taken)), Decision::Overtaken(vec![(0, Some(0))]));
+        assert_eq!(
+            decide(&steps, evidence(&taken)),
+            Decision::Overtaken(vec![(0, Some(0))])
+        );
     }
 
     #[test]
     fn a_step_needs_its_mark_exactly_where_it_was() {
         let steps = [step("a", Some(5), &[("a", 9)])];
-        assert_eq!(decide(&steps, evidence(&marks(&[("a", 5)]))), Decision::Write);
+        assert_eq!(
+            decide(&steps, evidence(&marks(&[("a", 5)]))),
+            Decision::Write
+        );
         for other in [4, 6, 9] {
             let moved = marks(&[("a", other)]);
-            assert_eq!(decide(&steps, evidence(&moved)), Decision::Overtaken(vec![(0, Some(other))]));
+            assert_eq!(
+                decide(&steps, evidence(&moved)),
+                Decision::Overtaken(vec![(0, Some(other))])
+            );
         }
-        assert_eq!(decide(&steps, evidence(&marks(&[]))), Decision::Overtaken(vec![(0, None)]));
+        assert_eq!(
+            decide(&steps, evidence(&marks(&[]))),
+            Decision::Overtaken(vec![(0, None)])
+        );
     }
 
     #[test]
     fn every_step_that_was_overtaken_is_named() {
-        let steps =
-            [step("a", Some(1), &[("a", 2)]), step("b", Some(1), &[("b", 2)]), step("c", Some(1), &[("c", 2)])];
+        let steps = [
+            step("a", Some(1), &[("a", 2)]),
+            step("b", Some(1), &[("b", 2)]),
+            step("c", Some(1), &[("c", 2)]),
+        ];
         let moved = marks(&[("a", 7), ("b", 1), ("c", 8)]);
-        assert_eq!(decide(&steps, evidence(&moved)), Decision::Overtaken(vec![(0, Some(7)), (2, Some(8))]));
+        assert_eq!(
+            decide(&steps, evidence(&moved)),
+            Decision::Overtaken(vec![(0, Some(7)), (2, Some(8))])
+        );
     }
 
     #[test]
     fn our_own_entry_is_never_taken_for_anothers() {
         let steps = [step("a", Some(5), &[("a", 9)])];
         let ours = marks(&[("a", 9)]);
-        let found = Evidence { landed_at: Some(12), ..evidence(&ours) };
+        let found = Evidence {
+            landed_at: Some(12),
+            ..evidence(&ours)
+        };
         assert_eq!(decide(&steps, found), Decision::Landed(12));
         let further = marks(&[("a", 20)]);
-        let found = Evidence { landed_at: Some(12), ..evidence(&further) };
-        assert_eq!(decide(&steps, found), Decision::Landed(12), "even when others went on from it");
+        let found = Evidence {
+            landed_at: Some(12),
+            ..evidence(&further)
+        };
+        assert_eq!(
+            decide(&steps, found),
+            Decision::Landed(12),
+            "even when others went on from it"
+        );
     }
 
     #[test]
     fn marks_do_not_go_back_unless_told_to() {
         let steps = [step("a", Some(5), &[("a", 6), ("count", 3)])];
         let present = marks(&[("a", 5), ("count", 4)]);
-        let refused = Decision::Decreases { mark: "count".into(), present: 4, wanted: 3 };
+        let refused = Decision::Decreases {
+            mark: "count".into(),
+            present: 4,
+            wanted: 3,
+        };
         assert_eq!(decide(&steps, evidence(&present)), refused);
-        let reset = Evidence { may_decrease: true, ..evidence(&present) };
+        let reset = Evidence {
+            may_decrease: true,
+            ..evidence(&present)
+        };
         assert_eq!(decide(&steps, reset), Decision::Write);
     }
 
     #[test]
     fn a_file_removed_twice_is_refused() {
-        let steps = [step("farol/maintenance/t", Some(1), &[("farol/maintenance/t", 2)])];
+        let steps = [step(
+            "farol/maintenance/t",
+            Some(1),
+            &[("farol/maintenance/t", 2)],
+        )];
         let present = marks(&[("farol/maintenance/t", 1)]);
-        let gone = Evidence { file_gone: Some("part-1"), ..evidence(&present) };
+        let gone = Evidence {
+            file_gone: Some("part-1"),
+            ..evidence(&present)
+        };
         assert_eq!(decide(&steps, gone), Decision::FileGone("part-1".into()));
     }
 

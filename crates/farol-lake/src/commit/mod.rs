@@ -94,7 +94,12 @@ pub struct Commit {
 
 impl Commit {
     /// A commit of any kind.
-    pub fn new(operation: Operation, steps: Vec<Step>, uploads: Vec<Upload>, removes: Vec<Remove>) -> Self {
+    pub fn new(
+        operation: Operation,
+        steps: Vec<Step>,
+        uploads: Vec<Upload>,
+        removes: Vec<Remove>,
+    ) -> Self {
         Self {
             id: Uuid::new_v4(),
             operation,
@@ -119,7 +124,10 @@ impl Commit {
     /// Says that the files to remove were chosen at `version`: one that another removed since is an error.
     pub fn planned_at(self, version: i64) -> Self {
         let tried_after = OnceLock::from(version);
-        Self { tried_after, ..self }
+        Self {
+            tried_after,
+            ..self
+        }
     }
 
     /// The version after which our entry must be looked for; `now` where this is the first try.
@@ -145,7 +153,16 @@ pub enum Outcome {
 
 impl From<crate::file::Written> for Upload {
     fn from(written: crate::file::Written) -> Self {
-        let crate::file::Written { add, rows, uploaded_at } = written;
-        Self { rows, bytes: add.size.max(0) as u64, uploaded_at, add }
+        let crate::file::Written {
+            add,
+            rows,
+            uploaded_at,
+        } = written;
+        Self {
+            rows,
+            bytes: add.size.max(0) as u64,
+            uploaded_at,
+            add,
+        }
     }
 }

@@ -47,10 +47,18 @@ pub(crate) async fn commit(
             Err(Trouble::Passing(error)) => {
                 failures += 1;
                 let name = table.name();
-                tracing::warn!(table = name, failures, "a commit's outcome is not known, looking again: {error}");
+                tracing::warn!(
+                    table = name,
+                    failures,
+                    "a commit's outcome is not known, looking again: {error}"
+                );
                 if after(Attempt::Unknown, failures, MAX_FAILURES) == Next::GiveUp {
                     let table = name.to_owned();
-                    return Err(LakeError::Undecided { table, attempts: failures, reason: error.to_string() });
+                    return Err(LakeError::Undecided {
+                        table,
+                        attempts: failures,
+                        reason: error.to_string(),
+                    });
                 }
                 tokio::time::sleep(Duration::from_millis(50) * 2_u32.pow(failures.min(6))).await;
                 continue;
@@ -58,7 +66,11 @@ pub(crate) async fn commit(
         };
         if races > MAX_LOST_RACES {
             let table = table.name().to_owned();
-            return Err(LakeError::Undecided { table, attempts: races, reason: reason.to_owned() });
+            return Err(LakeError::Undecided {
+                table,
+                attempts: races,
+                reason: reason.to_owned(),
+            });
         }
         debug_assert_eq!(after(attempt, failures, MAX_FAILURES), Next::LookAgain);
     }
@@ -76,13 +88,22 @@ enum Trouble {
     Passing(LakeError),
 }
 
-async fn attempt(table: &Table, known: &mut Option<Known>, commit: &Commit) -> Result<Trial, Trouble> {
+async fn attempt(
+    table: &Table,
+    known: &mut Option<Known>,
+    commit: &Commit,
+) -> Result<Trial, Trouble> {
     table.catch_up(known).await.map_err(passing_or_final)?;
-    let Some(state) = known.as_ref() else { return Ok(Trial::Wrote(Attempt::Unknown)) };
+    let Some(state) = known.as_ref() else {
+        return Ok(Trial::Wrote(Attempt::Unknown));
+    };
     let since = commit.tried_after(state.version);
     let entries = entries_since(table, since, state.version).await?;
     let id = commit.id.to_string();
-    let landed_at = entries.iter().find(|e| e.commit_id.as_ref() == Some(&id)).map(|e| e.version);
+    let landed_at = entries
+        .iter()
+        .find(|e| e.commit_id.as_ref() == Some(&id))
+        .map(|e| e.version);
     let gone = file_gone(commit, &entries);
     let evidence = Evidence {
         landed_at,
@@ -94,41 +115,78 @@ async fn attempt(table: &Table, known: &mut Option<Known>, commit: &Commit) -> R
     match decide(&commit.steps, evidence) {
         Decision::Landed(version) => Ok(Trial::Outcome(Outcome::Committed { version })),
         Decision::Overtaken(steps) => Ok(Trial::Outcome(Outcome::Overtaken { steps })),
-        Decision::FileGone(path) => Err(Trouble::Final(LakeError::FileGone { table: name(), path })),
-        Decision::Decreases { mark, present, wanted } => {
-            Err(Trouble::Final(LakeError::MarkDecreases { table: name(), mark, present, wanted }))
-        }
+        Decision::FileGone(path) => Err(Trouble::Final(LakeError::FileGone {
+            table: name(),
+            path,
+        })),
+        Decision::Decreases {
+            mark,
+            present,
+            wanted,
+        } => Err(Trouble::Final(LakeError::MarkDecreases {
+            table: name(),
+            mark,
+            present,
+            wanted,
+        })),
         Decision::Write => write(table, known, commit).await,
     }
 }
 
-async fn write(table: &Table, known: &mut Option<Known>, commit: &Commit) -> Result<Trial, Trouble> {
-    let Some(state) = known else { return Ok(Trial::Wrote(Attempt::Unknown)) };
+async fn write(
+    table: &Table,
+    known: &mut Option<Known>,
+    commit: &Commit,
+) -> Result<Trial, Trouble> {
+    let Some(state) = known else {
+        return Ok(Trial::Wrote(Attempt::Unknown));
+    };
     let version = state.version + 1;
     let bytes = encode(commit, state.version).map_err(Trouble::Final)?;
     let store = table.store().clone();
     let payload = PutPayload::from(bytes);
     // On a task of its own: the local store panics where the disk is full, and that must be an error here.
     let put = tokio::spawn(async move {
-        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        let options = PutOptions {
+            mode: PutMode::Create,
+            ..PutOptions::default()
+        };
         store.put_opts(&entry_path(version), payload, options).await
     });
     match put.await {
         Ok(Ok(_)) => {}
-        Ok(Err(object_store::Error::AlreadyExists { .. })) => return Ok(Trial::Wrote(Attempt::Taken)),
+        Ok(Err(object_store::Error::AlreadyExists { .. })) => {
+            return Ok(Trial::Wrote(Attempt::Taken));
+        }
         Ok(Err(error)) => return Err(Trouble::Passing(error.into())),
         Err(panic) => {
             let reason = format!("the store's worker panicked ({panic}); is the disk full?");
-            return Err(Trouble::Passing(LakeError::Undecided { table: table.name().to_owned(), attempts: 1, reason }));
+            return Err(Trouble::Passing(LakeError::Undecided {
+                table: table.name().to_owned(),
+                attempts: 1,
+                reason,
+            }));
         }
     }
-    let marks = commit.steps.iter().flat_map(|step| step.marks.iter().cloned()).collect();
-    state.take(&LogEntry { version, marks, ..LogEntry::default() });
+    let marks = commit
+        .steps
+        .iter()
+        .flat_map(|step| step.marks.iter().cloned())
+        .collect();
+    state.take(&LogEntry {
+        version,
+        marks,
+        ..LogEntry::default()
+    });
     table.note(version);
     if (version + 1) % CHECKPOINT_INTERVAL == 0 {
         // The commit has landed: a checkpoint that fails is written by a later commit.
         if let Err(error) = checkpoint(table, version).await {
-            tracing::warn!(table = table.name(), version, "no checkpoint was written: {error}");
+            tracing::warn!(
+                table = table.name(),
+                version,
+                "no checkpoint was written: {error}"
+            );
         }
     }
     Ok(Trial::Outcome(Outcome::Committed { version }))
@@ -136,7 +194,9 @@ async fn write(table: &Table, known: &mut Option<Known>, commit: &Commit) -> Res
 
 /// Writes a checkpoint of a version, so that readers need not follow the log from its start.
 pub(crate) async fn checkpoint(table: &Table, version: i64) -> Result<(), LakeError> {
-    fail_point!("lake.checkpoint", |_| Err(LakeError::Failpoint("lake.checkpoint")));
+    fail_point!("lake.checkpoint", |_| Err(LakeError::Failpoint(
+        "lake.checkpoint"
+    )));
     let mut delta = deltalake::DeltaTable::new(table.inner().log_store.clone());
     delta.load_version(version as u64).await?;
     deltalake::checkpoints::create_checkpoint(&delta, None).await?;
@@ -161,9 +221,15 @@ fn passing_or_final(error: LakeError) -> Trouble {
 }
 
 fn file_gone(commit: &Commit, entries: &[LogEntry]) -> Option<String> {
-    let ours: HashSet<_> = commit.removes.iter().map(|remove| remove.path.as_str()).collect();
+    let ours: HashSet<_> = commit
+        .removes
+        .iter()
+        .map(|remove| remove.path.as_str())
+        .collect();
     let mut removed = entries.iter().flat_map(|entry| &entry.removes);
-    removed.find(|remove| ours.contains(remove.path.as_str())).map(|remove| remove.path.clone())
+    removed
+        .find(|remove| ours.contains(remove.path.as_str()))
+        .map(|remove| remove.path.clone())
 }
 
 fn refuse_stale(commit: &Commit) -> Result<(), LakeError> {
@@ -171,7 +237,10 @@ fn refuse_stale(commit: &Commit) -> Result<(), LakeError> {
     for upload in &commit.uploads {
         let age = now.duration_since(upload.uploaded_at).unwrap_or_default();
         if age > STALE_UPLOAD {
-            return Err(LakeError::StaleUpload { path: upload.add.path.clone(), age });
+            return Err(LakeError::StaleUpload {
+                path: upload.add.path.clone(),
+                age,
+            });
         }
     }
     Ok(())
@@ -179,7 +248,10 @@ fn refuse_stale(commit: &Commit) -> Result<(), LakeError> {
 
 /// A commit as an entry of the log: an action per line, the commit's information first.
 fn encode(commit: &Commit, read_version: i64) -> Result<Vec<u8>, LakeError> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_millis() as u64;
     let mut lines = vec![json!({"commitInfo": {
         "timestamp": now,
         "operation": commit.operation.name(),
@@ -193,7 +265,10 @@ fn encode(commit: &Commit, read_version: i64) -> Result<Vec<u8>, LakeError> {
         lines.push(json!({"txn": {"appId": app_id, "version": version, "lastUpdated": now}}));
     }
     for remove in &commit.removes {
-        let remove = Remove { data_change: commit.data_change, ..remove.clone() };
+        let remove = Remove {
+            data_change: commit.data_change,
+            ..remove.clone()
+        };
         lines.push(json!({"remove": to_value(&remove)?}));
     }
     for upload in &commit.uploads {

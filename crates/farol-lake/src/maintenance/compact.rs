@@ -44,7 +44,7 @@ impl Default for CompactOptions {
             target_file_bytes: 256 << 20,
             files_per_tier: 8,
             live_files_max: 2_000,
-            settled_after: Duration::from_secs(3_600),
+            settled_after: Duration::from_hours(1),
             memory_bytes: 192 << 20,
             spill_dir: None,
         }

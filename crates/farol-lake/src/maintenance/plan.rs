@@ -189,7 +189,7 @@ mod tests {
             target_file_bytes: 256 * MIB,
             files_per_tier: 8,
             live_files_max: 2_000,
-            settled_after: Duration::from_secs(3_600),
+            settled_after: Duration::from_hours(1),
         }
     }
 
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_merge_is_bounded() {
-        let groups = plan(&sizes(&[MIB; 5_000], NOW_MS), options(), NOW_MS);
+        let groups = plan(&sizes(&vec![MIB; 5_000], NOW_MS), options(), NOW_MS);
         assert!(groups.len() >= 5);
         assert!(
             groups

@@ -12,7 +12,7 @@ use crate::lake::Lake;
 use crate::table::Table;
 
 /// How often files are looked for that can be deleted: that lists the whole table.
-const CLEANING_INTERVAL: Duration = Duration::from_secs(3_600);
+const CLEANING_INTERVAL: Duration = Duration::from_hours(1);
 
 /// How the maintenance role works.
 #[derive(Debug, Clone)]
@@ -28,7 +28,7 @@ pub struct MaintenanceOptions {
 impl Default for MaintenanceOptions {
     fn default() -> Self {
         Self {
-            interval: Duration::from_secs(300),
+            interval: Duration::from_mins(5),
             compact: CompactOptions::default(),
             vacuum: VacuumOptions::default(),
         }

@@ -17,7 +17,7 @@ use crate::error::LakeError;
 use crate::table::Table;
 
 /// Below this age a file may still belong to a writer or a reader at work.
-pub const SAFE_AGE: Duration = Duration::from_secs(24 * 3_600);
+pub const SAFE_AGE: Duration = Duration::from_hours(24);
 
 /// Files deleted at once.
 const DELETES_AT_ONCE: usize = 16;

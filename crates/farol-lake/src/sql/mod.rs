@@ -41,7 +41,10 @@ impl Session {
             .with_memory_pool(Arc::new(FairSpillPool::new(QUERY_MEMORY_BYTES)))
             .build_arc()?;
         let context = SessionContext::new_with_config_rt(config, runtime);
-        let session = Self { lake: lake.clone(), context };
+        let session = Self {
+            lake: lake.clone(),
+            context,
+        };
         session.refresh().await?;
         Ok(session)
     }
@@ -51,7 +54,8 @@ impl Session {
         for kind in Kind::ALL {
             self.register(kind.table(), &TableSpec::raw(kind)).await?;
         }
-        self.register(DEAD_LETTERS, &TableSpec::dead_letters()).await?;
+        self.register(DEAD_LETTERS, &TableSpec::dead_letters())
+            .await?;
         self.context.sql(&open_dead_letters()).await?;
         Ok(())
     }
@@ -60,8 +64,13 @@ impl Session {
     ///
     /// # Errors
     /// Where the statement is wrong, or would change something.
-    pub async fn query(&self, sql: &str) -> Result<(SchemaRef, SendableRecordBatchStream), LakeError> {
-        let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false);
+    pub async fn query(
+        &self,
+        sql: &str,
+    ) -> Result<(SchemaRef, SendableRecordBatchStream), LakeError> {
+        let options = SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false);
         let frame = self.context.sql_with_options(sql, options).await?;
         let stream = frame.execute_stream().await?;
         Ok((stream.schema(), stream))
@@ -78,10 +87,12 @@ impl Session {
             Some(table) => {
                 let delta = table.snapshot().await?;
                 delta.update_datafusion_session(&self.context.state())?;
-                self.context.register_table(name, delta.table_provider().await?)?;
+                self.context
+                    .register_table(name, delta.table_provider().await?)?;
             }
             None => {
-                self.context.register_table(name, Arc::new(EmptyTable::new(spec.schema.clone())))?;
+                self.context
+                    .register_table(name, Arc::new(EmptyTable::new(spec.schema.clone())))?;
             }
         }
         Ok(())
@@ -91,7 +102,10 @@ impl Session {
 /// Dead letters that no raw table holds a row of.
 fn open_dead_letters() -> String {
     let place = "kafka_topic, kafka_partition, kafka_offset, kafka_entry";
-    let stored: Vec<_> = Kind::ALL.iter().map(|kind| format!("SELECT {place} FROM {}", kind.table())).collect();
+    let stored: Vec<_> = Kind::ALL
+        .iter()
+        .map(|kind| format!("SELECT {place} FROM {}", kind.table()))
+        .collect();
     format!(
         "CREATE OR REPLACE VIEW dead_letters_open AS SELECT letter.* FROM {DEAD_LETTERS} letter \
          LEFT ANTI JOIN ({}) stored ON letter.kafka_topic = stored.kafka_topic \

@@ -128,8 +128,20 @@ fn arbitrary(
                     .expect("a valid decimal type"),
             )
         }
+        _ => nested(data_type, &present, nulls, rng, reach),
+    }
+}
+
+fn nested(
+    data_type: &DataType,
+    present: &[bool],
+    nulls: Option<NullBuffer>,
+    rng: &mut ChaCha8Rng,
+    reach: Reach,
+) -> ArrayRef {
+    match data_type {
         DataType::List(element) => {
-            let (offsets, total) = lengths(&present, rng);
+            let (offsets, total) = lengths(present, rng);
             let child = arbitrary(
                 element.data_type(),
                 total,
@@ -140,7 +152,7 @@ fn arbitrary(
             Arc::new(ListArray::new(element.clone(), offsets, child, nulls))
         }
         DataType::Map(entries, sorted) => {
-            let (offsets, total) = lengths(&present, rng);
+            let (offsets, total) = lengths(present, rng);
             let DataType::Struct(fields) = entries.data_type() else {
                 panic!("map entries are a struct")
             };
@@ -158,7 +170,7 @@ fn arbitrary(
                 *sorted,
             ))
         }
-        DataType::Struct(fields) => Arc::new(structure(fields, rows, nulls, rng, reach)),
+        DataType::Struct(fields) => Arc::new(structure(fields, present.len(), nulls, rng, reach)),
         other => panic!("no rows for {other}"),
     }
 }
