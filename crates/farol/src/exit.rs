@@ -40,3 +40,38 @@ pub fn code_of(error: &anyhow::Error) -> u8 {
         1
     }
 }
+
+/// An error and its causes on one line. Libraries repeat a cause's text in their own; it is told once.
+pub fn told(error: &anyhow::Error) -> String {
+    let mut line = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !line.contains(&cause) {
+            line.push_str(": ");
+            line.push_str(&cause);
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error = Err::<(), _>(anyhow::anyhow!("no route"))
+            .context("cannot reach b: no route")
+            .context("starting")
+            .unwrap_err();
+        assert_eq!(told(&error), "starting: cannot reach b: no route");
+    }
+
+    #[test]
+    fn mistakes_of_the_user_have_a_code_of_their_own() {
+        assert_eq!(code_of(&usage("wrong")), 2);
+        assert_eq!(code_of(&anyhow::anyhow!("broken")), 1);
+    }
+}

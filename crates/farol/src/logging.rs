@@ -4,9 +4,10 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
-/// Libraries that say much that operators cannot act on.
-const CHATTY: &str = "librdkafka=error,rdkafka=error,tansu_broker=error,tansu_storage=error,tansu_service=error,\
-    tansu_sans_io=error,tansu=error,libsql=error,deltalake=error,deltalake_core=error,delta_kernel=off,\
+/// Libraries whose word is not for operators. The kernel of the Delta library calls a table that is not there
+/// yet an error; the embedded broker calls a client that leaves one, and answers what it cannot do with one.
+const CHATTY: &str = "librdkafka=error,rdkafka=error,tansu_broker=off,tansu_storage=off,tansu_service=off,\
+    tansu_sans_io=off,tansu=off,libsql=error,deltalake=error,deltalake_core=error,delta_kernel=off,\
     buoyant_kernel=off,datafusion=warn,object_store=warn,sqlparser=warn,hyper=warn,rustyline=warn";
 
 /// Begins to print diagnostics. `RUST_LOG`, where set, decides alone.

@@ -93,7 +93,7 @@ async fn dispatch(context: Context, command: Command) -> anyhow::Result<Exit> {
 fn report(error: &anyhow::Error) {
     match error.downcast_ref::<config::ConfigError>() {
         Some(mistake) => eprint!("{}", mistake.rendered()),
-        None => eprintln!("farol: {error:#}"),
+        None => eprintln!("farol: {}", exit::told(error)),
     }
 }
 

@@ -45,8 +45,8 @@ pub enum LakeCommand {
         after_help = "Examples:\n  \
         farol lake reset-offsets --topic llm.traces --to latest\n  \
         farol lake reset-offsets --topic llm.traces --partition 2 --to 1500\n\n\
-        Going back makes ingest read records again: those it remembers (ingest.dedup) are duplicates, others\n\
-        become rows once more. Going forward leaves records out, counted as lost."
+        Going back stores what is read again once more, and `lake verify` will find it there twice: it is for a\n\
+        log that is another one under the old name. Going forward leaves records out, counted as lost."
     )]
     ResetOffsets {
         /// The topic

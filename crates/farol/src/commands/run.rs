@@ -1,5 +1,7 @@
 //! `farol run`: named roles in this process.
 
+use farol_kafka::{Admin, KafkaConfig};
+
 use crate::cli::{Role, RunArgs};
 use crate::context::Context;
 use crate::exit::{Exit, usage};
@@ -25,6 +27,9 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> anyhow::Result<Exit>
         kafka.config.brokers,
         context.lake_uri()
     );
+    if arguments.roles.contains(&Role::Ingest) {
+        warn_of_missing_topics(context, &kafka.config);
+    }
     let plan = Plan {
         roles: &arguments.roles,
         kafka: kafka.config.clone(),
@@ -60,4 +65,30 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> anyhow::Result<Exit>
         return Ok(Exit::Degraded);
     }
     Ok(Exit::Done)
+}
+
+/// A topic that is not there is read as soon as it is, but who forgot to make it should hear of it. Kafka that
+/// does not answer is for ingest to speak of.
+fn warn_of_missing_topics(context: &Context, kafka: &KafkaConfig) {
+    let kafka = kafka.clone();
+    let names: Vec<String> = context
+        .input_topics()
+        .into_iter()
+        .map(|topic| topic.name)
+        .collect();
+    tokio::task::spawn_blocking(move || {
+        let there = Admin::connect(&kafka)
+            .and_then(|admin| admin.topics())
+            .unwrap_or(names.clone());
+        let missing: Vec<_> = names
+            .into_iter()
+            .filter(|name| !there.contains(name))
+            .collect();
+        if !missing.is_empty() {
+            tracing::warn!(
+                "not on Kafka: {}; `farol topics create` makes them",
+                missing.join(", ")
+            );
+        }
+    });
 }

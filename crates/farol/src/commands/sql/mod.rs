@@ -97,16 +97,23 @@ pub async fn to_stdout(session: &Session, query: &str, format: SqlFormat) -> any
 
 /// Runs one query and prints its rows; how many there were.
 async fn print(session: &Session, query: &str, mut sink: Sink) -> anyhow::Result<u64> {
-    let (schema, mut batches) = session.query(query).await?;
+    let (schema, mut batches) = session.query(query).await.map_err(innermost)?;
     sink.begin(&schema)?;
     let mut rows = 0;
     while let Some(batch) = batches.next().await {
-        let batch = batch.context("the query failed")?;
+        let batch = batch.map_err(innermost)?;
         rows += batch.num_rows() as u64;
         sink.write(&batch)?;
     }
     sink.finish()?;
     Ok(rows)
+}
+
+/// What is wrong with a query, without the layers that pass the error on.
+fn innermost(error: impl std::error::Error + Send + Sync + 'static) -> anyhow::Error {
+    let error = anyhow::Error::from(error);
+    let root = error.root_cause().to_string();
+    error.context(root)
 }
 
 /// Writes to a file that takes its name only when everything is in it.

@@ -10,7 +10,7 @@ use rustyline::history::FileHistory;
 use rustyline::{Config, Editor};
 
 use crate::cli::SqlFormat;
-use crate::exit::Exit;
+use crate::exit::{Exit, told};
 
 use super::sink::Sink;
 use super::{print, say, split};
@@ -148,7 +148,7 @@ impl Prompt {
             outcome = print(&self.session, query, sink) => match outcome {
                 Ok(_) if self.format == SqlFormat::Table => say(&format!("in {:.2?}", began.elapsed()))?,
                 Ok(_) => {}
-                Err(error) => eprintln!("{error:#}"),
+                Err(error) => eprintln!("{}", told(&error)),
             },
             _ = tokio::signal::ctrl_c() => eprintln!("stopped"),
         }
