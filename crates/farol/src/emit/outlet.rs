@@ -12,7 +12,7 @@ use crate::commands::topics;
 use crate::context::{Context, Kafka};
 
 /// How long the events in the producer's queue may take to be acknowledged at the end.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(120);
+const FLUSH_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// The topic of each kind of event.
 #[derive(Clone, Debug)]
