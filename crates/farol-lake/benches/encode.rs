@@ -99,7 +99,7 @@ fn main() {
     group.throughput(Throughput::Elements(ROWS as u64));
     let mut bench = |name: &str, work: &dyn Fn() -> usize| {
         group.bench_function(name, |bench| {
-            bench.iter_custom(|rounds| cpu_time_of(rounds, work))
+            bench.iter_custom(|rounds| cpu_time_of(rounds, work));
         });
     };
     bench("farol", &|| farol(&ingest, &batches));

@@ -29,7 +29,10 @@ async fn answer(place: &Place, sql: &str) -> Vec<String> {
     let (schema, stream) = session.query(sql).await.unwrap();
     let batches: Vec<RecordBatch> = stream.try_collect().await.unwrap();
     let all = arrow::compute::concat_batches(&schema, &batches).unwrap();
-    let row = all.columns().iter().map(|column| array_value_to_string(column, 0).unwrap());
+    let row = all
+        .columns()
+        .iter()
+        .map(|column| array_value_to_string(column, 0).unwrap());
     row.collect()
 }
 
@@ -41,7 +44,11 @@ async fn extremes_and_counts_are_those_of_the_rows() {
     let (first, last) = ("a".repeat(100), format!("z{}", "y".repeat(100)));
     append(&table, with(&traces.batch(50), "service", Some(&last))).await;
     append(&table, with(&traces.batch(50), "service", Some(&first))).await;
-    append(&table, with(&with(&traces.batch(50), "service", None), "model", None)).await;
+    append(
+        &table,
+        with(&with(&traces.batch(50), "service", None), "model", None),
+    )
+    .await;
     for _ in 0..8 {
         append(&table, traces.batch(50)).await;
     }
@@ -59,9 +66,15 @@ async fn extremes_and_counts_are_those_of_the_rows() {
         before.push(answer(&place, question).await);
     }
     assert_eq!(before[0], [first, last, "500".into(), "550".into()]);
-    assert_eq!(before[1][..3], ["claude-haiku-3-5-20241022", "mistral-large-2411", "500"]);
+    assert_eq!(
+        before[1][..3],
+        ["claude-haiku-3-5-20241022", "mistral-large-2411", "500"]
+    );
     assert_eq!(before[2][..2], ["0", "549"]);
-    assert_eq!((&before[3][0], &before[4][0], &before[6][0]), (&"50".into(), &"50".into(), &"0".into()));
+    assert_eq!(
+        (&before[3][0], &before[4][0], &before[6][0]),
+        (&"50".into(), &"50".into(), &"0".into())
+    );
     compact(&table, &CompactOptions::at_once()).await.unwrap();
     append(&table, traces.batch(0)).await;
     for (question, before) in questions.iter().zip(&before) {

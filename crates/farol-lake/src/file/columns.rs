@@ -57,6 +57,10 @@ const LOGGED_NAMES: &[&str] = &[
     "kafka_topic",
 ];
 
+/// Of those, the ones that tell apart files whose rows lie as they arrived: one topic, or one service's topic. Of the
+/// others every such file has all values.
+const LOGGED_AT_ONCE: &[&str] = &["service", "kafka_topic", LOOKED_UP_ID];
+
 /// Whole numbers that place a row in Kafka.
 const LOGGED_NUMBERS: &[&str] = &["kafka_partition", "kafka_offset", "kafka_entry"];
 
@@ -71,6 +75,8 @@ pub(crate) struct Treatment {
     pub statistics: bool,
     /// Whether the table's log keeps them too.
     pub logged: bool,
+    /// Whether it does so for files whose rows lie as they arrived.
+    pub logged_at_once: bool,
     /// Whether large files get a Bloom filter on it.
     pub bloom_filter: bool,
 }
@@ -82,6 +88,7 @@ impl Treatment {
             dictionary: false,
             statistics: false,
             logged: false,
+            logged_at_once: false,
             bloom_filter: false,
         }
     }
@@ -104,8 +111,10 @@ pub(crate) fn treatment(column: &str, data_type: &DataType) -> Treatment {
         _ => false,
     };
     let bloom_filter = column == LOOKED_UP_ID && *data_type == DataType::Utf8;
+    let text = *data_type == DataType::Utf8;
     Treatment {
         logged,
+        logged_at_once: logged && (!text || LOGGED_AT_ONCE.contains(&column)),
         bloom_filter,
         ..treatment
     }

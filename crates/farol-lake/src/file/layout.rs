@@ -73,7 +73,7 @@ impl Layout {
         }
         Ok(Self {
             properties: Arc::new(properties(&schema, &descriptor, purpose)?),
-            logged: logged_columns(&schema, &leaves),
+            logged: logged_columns(&schema, &leaves, purpose),
             parquet_schema: descriptor.root_schema_ptr(),
             schema,
             leaves,
@@ -134,11 +134,11 @@ fn check_type(column: &str, array: &ArrayRef, expected: &DataType) -> Result<(),
     })
 }
 
-fn logged_columns(schema: &Schema, leaves: &[usize]) -> Vec<LoggedColumn> {
+fn logged_columns(schema: &Schema, leaves: &[usize], purpose: Purpose) -> Vec<LoggedColumn> {
     let mut leaf = 0;
     let mut logged = Vec::new();
     for (field, leaves) in schema.fields().iter().zip(leaves) {
-        if treatment(field.name(), field.data_type()).logged {
+        if is_logged(treatment(field.name(), field.data_type()), purpose) {
             let (name, data_type) = (field.name().clone(), field.data_type().clone());
             logged.push(LoggedColumn {
                 name,
@@ -149,6 +149,13 @@ fn logged_columns(schema: &Schema, leaves: &[usize]) -> Vec<LoggedColumn> {
         leaf += leaves;
     }
     logged
+}
+
+fn is_logged(treatment: Treatment, purpose: Purpose) -> bool {
+    match purpose {
+        Purpose::Ingest => treatment.logged_at_once,
+        Purpose::Compacted => treatment.logged,
+    }
 }
 
 fn properties(
@@ -188,12 +195,12 @@ fn column_properties(
     purpose: Purpose,
 ) -> WriterPropertiesBuilder {
     let compacted = purpose == Purpose::Compacted;
-    let statistics = match treatment {
-        Treatment {
-            statistics: false, ..
-        } => EnabledStatistics::None,
-        Treatment { logged: true, .. } if compacted => EnabledStatistics::Page,
-        _ => EnabledStatistics::Chunk,
+    let statistics = match (is_logged(treatment, purpose), compacted) {
+        (true, true) => EnabledStatistics::Page,
+        (true, false) => EnabledStatistics::Chunk,
+        // A fresh file is small and soon merged: what prunes it is in the log.
+        (false, true) if treatment.statistics => EnabledStatistics::Chunk,
+        (false, _) => EnabledStatistics::None,
     };
     let mut builder = builder
         .set_column_encoding(path.clone(), treatment.encoding)
