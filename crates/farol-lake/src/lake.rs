@@ -114,9 +114,9 @@ impl Lake {
         {
             return Ok(None);
         }
-        let mut delta = DeltaTable::new(self.log_store(name)?);
+        let mut delta = DeltaTable::new(self.log_store(name));
         delta.load().await?;
-        Ok(Some(Table::open(name, delta, store)?))
+        Ok(Some(Table::open(name, &delta, store)?))
     }
 
     /// The names of the tables that are there, sorted; tables in folders (`partials/performance`) too.
@@ -145,29 +145,28 @@ impl Lake {
         let base = Path::from_url_path(self.0.url.path()).unwrap_or_default();
         name.split('/')
             .filter(|part| !part.is_empty())
-            .fold(base, |path, part| path.join(part))
+            .fold(base, Path::join)
     }
 
     fn table_store(&self, name: &str) -> Arc<dyn ObjectStore> {
         Arc::new(PrefixStore::new(self.0.root.clone(), self.path(name)))
     }
 
-    fn log_store(&self, name: &str) -> Result<LogStoreRef, LakeError> {
+    fn log_store(&self, name: &str) -> LogStoreRef {
         let mut url = self.0.url.clone();
         let path = format!("{}/{name}/", url.path().trim_end_matches('/'));
         url.set_path(&path);
         // The store is given: `logstore_with` only knows the schemes of its own stores, and picks by scheme
         // nothing but what a commit's put-if-absent needs.
         let config = StorageConfig::default();
-        match logstore_with(self.0.root.clone(), &url, config.clone()) {
-            Ok(log_store) => Ok(log_store),
-            Err(_) => Ok(deltalake::logstore::default_logstore(
+        logstore_with(self.0.root.clone(), &url, config.clone()).unwrap_or_else(|_| {
+            deltalake::logstore::default_logstore(
                 self.table_store(name),
                 self.0.root.clone(),
                 &url,
                 &config,
-            )),
-        }
+            )
+        })
     }
 }
 

@@ -23,7 +23,7 @@ use crate::spec::TableSpec;
 
 /// How long what was read of the log counts as current. After a longer pause (a stopped process) it is read
 /// from a checkpoint again: entries between may have been cleaned away, and their numbers must not look free.
-const STALE_AFTER: Duration = Duration::from_secs(3_600);
+const STALE_AFTER: Duration = Duration::from_hours(1);
 
 /// A table of the lake. Clones share what was read of its log.
 #[derive(Clone)]
@@ -58,7 +58,7 @@ impl std::fmt::Debug for Table {
 impl Table {
     pub(crate) fn open(
         name: &str,
-        delta: DeltaTable,
+        delta: &DeltaTable,
         store: Arc<dyn ObjectStore>,
     ) -> Result<Self, LakeError> {
         let state = delta.snapshot()?;

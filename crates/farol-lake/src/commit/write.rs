@@ -15,7 +15,7 @@ use crate::error::LakeError;
 use crate::table::{Known, Table};
 
 /// An upload older than this is not committed: vacuum takes files that no commit names after a day.
-const STALE_UPLOAD: Duration = Duration::from_secs(12 * 3_600);
+const STALE_UPLOAD: Duration = Duration::from_hours(12);
 
 /// Failures of the store before a commit's caller hears of them.
 const MAX_FAILURES: u32 = 5;
