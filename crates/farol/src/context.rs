@@ -157,6 +157,10 @@ impl Context {
 
     /// A token that the first SIGTERM or Ctrl-C cancels; the second ends the process at once. A
     /// command that does not ask for it is ended by the first.
+    #[expect(
+        clippy::unused_self,
+        reason = "commands ask the context for whatever they work with"
+    )]
     pub fn shutdown(&self) -> anyhow::Result<CancellationToken> {
         signals::shutdown_token().context("cannot listen for signals")
     }

@@ -53,7 +53,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     };
     // `check` reports on files by itself, and must not stumble over one of them first.
     if let Command::Check(arguments) = &cli.command {
-        return commands::check::run(arguments, sources, cli.global.json);
+        return commands::check::run(arguments, &sources, cli.global.json);
     }
     let loaded = config::load(&sources)?;
     let context = Context {

@@ -20,7 +20,7 @@ struct Checked {
 }
 
 /// Checks the named files, or the configuration that other commands would read.
-pub fn run(arguments: &CheckArgs, sources: Sources, json: bool) -> anyhow::Result<Exit> {
+pub fn run(arguments: &CheckArgs, sources: &Sources, json: bool) -> anyhow::Result<Exit> {
     let files: Vec<Option<PathBuf>> = if arguments.paths.is_empty() {
         vec![sources.file.clone()]
     } else {

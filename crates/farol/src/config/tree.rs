@@ -167,23 +167,20 @@ impl Node {
         };
         match &mut self.value {
             Value::Map(entries) => {
-                let entry = match entries.iter().position(|(key, _)| key.name == *first) {
-                    Some(index) => &mut entries[index].1,
-                    None => {
-                        let key = Key {
-                            name: first.clone(),
-                            origin: value.origin.clone(),
-                        };
-                        let blank = Node {
-                            value: Value::Null,
-                            origin: value.origin.clone(),
-                        };
-                        entries.push((key, blank));
-                        let last = entries.len() - 1;
-                        &mut entries[last].1
-                    }
-                };
-                entry.set(rest, value)
+                let known = entries.iter().position(|(key, _)| key.name == *first);
+                let index = known.unwrap_or_else(|| {
+                    let key = Key {
+                        name: first.clone(),
+                        origin: value.origin.clone(),
+                    };
+                    let blank = Node {
+                        value: Value::Null,
+                        origin: value.origin.clone(),
+                    };
+                    entries.push((key, blank));
+                    entries.len() - 1
+                });
+                entries[index].1.set(rest, value)
             }
             Value::List(items) => {
                 let length = items.len();

@@ -31,13 +31,11 @@ pub async fn run(context: &Context, arguments: &SqlArgs) -> anyhow::Result<Exit>
     if format == SqlFormat::Parquet && arguments.output.is_none() {
         return Err(usage("--format parquet needs -o FILE"));
     }
-    let queries = match queries(arguments)? {
-        Some(text) => split::statements(&text),
-        None => {
-            let session = open(context).await?;
-            return prompt::run(session, format).await;
-        }
+    let Some(text) = queries(arguments)? else {
+        let session = open(context).await?;
+        return prompt::run(session, format).await;
     };
+    let queries = split::statements(&text);
     if queries.is_empty() {
         return Err(usage("there is no query"));
     }
@@ -109,11 +107,9 @@ async fn print(session: &Session, query: &str, mut sink: Sink) -> anyhow::Result
     Ok(rows)
 }
 
-/// What is wrong with a query, without the layers that pass the error on.
+/// What is wrong with a query, without the layers that pass the error on and repeat it.
 fn innermost(error: impl std::error::Error + Send + Sync + 'static) -> anyhow::Error {
-    let error = anyhow::Error::from(error);
-    let root = error.root_cause().to_string();
-    error.context(root)
+    anyhow::anyhow!("{}", anyhow::Error::from(error).root_cause())
 }
 
 /// Writes to a file that takes its name only when everything is in it.
