@@ -39,7 +39,8 @@ pub struct Ended {
     pub stderr: String,
 }
 
-/// One partition, as `farol status --json` says it.
+/// One partition, as `farol status --json` says it; the names are its.
+#[allow(clippy::struct_field_names)]
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Partition {
     pub topic: String,

@@ -185,7 +185,10 @@ impl RealKafka {
             .expect("an offset");
         let deleted =
             block_on(self.admin().delete_records(&offsets, &options())).expect("Kafka answers");
-        let left = deleted.elements().first().map(|element| element.offset());
+        let left = deleted
+            .elements()
+            .first()
+            .map(rdkafka::topic_partition_list::TopicPartitionListElem::offset);
         assert_eq!(left, Some(Offset::Offset(before)));
     }
 

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// For what takes seconds when nothing is wrong: two test threads may share two cores with a broker.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Looks at `condition` until it holds; fails the test where it does not within `deadline`.
 pub fn wait_until<T>(

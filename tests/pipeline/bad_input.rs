@@ -146,12 +146,33 @@ fn every_kind_of_bad_input_is_kept_with_its_reason() {
     };
     assert_eq!(totals, expected);
 
+    check_letters(&farol, &refused, &bad);
+    check_too_large(&farol, too_large_at, too_large.len());
+    check_rows(&farol);
+    let shown = farol.ok(&["dlq", "show", "bad.traces", "0", &bad[2].1.to_string()]);
+    assert!(
+        shown.contains("invalid_json") && shown.contains("event_id"),
+        "{shown}"
+    );
+    let listed = farol.ok(&["dlq", "list", "--json", "--reason-code", "invalid_json"]);
+    assert_eq!(
+        listed.lines().count(),
+        refused
+            .iter()
+            .filter(|(code, _)| *code == "invalid_json")
+            .count()
+    );
+    farol.verify();
+}
+
+/// Each refused payload is there with its bytes, key, headers and reason.
+fn check_letters(farol: &Farol, refused: &[(&str, Option<Vec<u8>>)], sent: &[(i32, i64)]) {
     let letters = farol.sql(
         "SELECT kafka_offset, reason_code, reason, encode(raw, 'hex') AS raw, encode(kafka_key, 'hex') AS key, headers \
          FROM dead_letters WHERE reason_code <> 'too_large' ORDER BY kafka_offset",
     );
     assert_eq!(letters.len(), refused.len());
-    for ((letter, (code, payload)), (_, offset)) in letters.iter().zip(&refused).zip(&bad) {
+    for ((letter, (code, payload)), (_, offset)) in letters.iter().zip(refused).zip(sent) {
         assert_eq!(
             (
                 letter["kafka_offset"].as_i64(),
@@ -179,42 +200,32 @@ fn every_kind_of_bad_input_is_kept_with_its_reason() {
             json!([{"key": "source", "value": "test"}, {"key": "binary", "value_base64": "/w=="}])
         );
     }
+}
+
+/// Of a record that is too large its beginning is kept, and its size is told.
+fn check_too_large(farol: &Farol, offset: i64, bytes: usize) {
     let kept = farol.sql(
         "SELECT kafka_offset, length(encode(raw, 'hex')) / 2 AS bytes, reason FROM dead_letters WHERE reason_code = 'too_large'",
     );
     assert_eq!(
         (kept[0]["kafka_offset"].as_i64(), kept[0]["bytes"].as_i64()),
-        (Some(too_large_at), Some(64 << 10)),
+        (Some(offset), Some(64 << 10)),
         "{kept:?}"
     );
     assert!(
         kept[0]["reason"]
             .as_str()
-            .is_some_and(|reason| reason.contains(&too_large.len().to_string())),
+            .is_some_and(|reason| reason.contains(&bytes.to_string())),
         "{kept:?}"
     );
-
-    check_rows(&farol);
-    let shown = farol.ok(&["dlq", "show", "bad.traces", "0", &bad[2].1.to_string()]);
-    assert!(
-        shown.contains("invalid_json") && shown.contains("event_id"),
-        "{shown}"
-    );
-    let listed = farol.ok(&["dlq", "list", "--json", "--reason-code", "invalid_json"]);
-    assert_eq!(
-        listed.lines().count(),
-        refused
-            .iter()
-            .filter(|(code, _)| *code == "invalid_json")
-            .count()
-    );
-    farol.verify();
 }
 
 /// Rows that were stored with a field missing say so in `attributes`.
 fn check_rows(farol: &Farol) {
     for (id, field, _) in faulty() {
-        let rows = farol.sql(&format!("SELECT {field} IS NULL AS absent, attributes FROM traces WHERE event_id = '{id}'"));
+        let rows = farol.sql(&format!(
+            "SELECT {field} IS NULL AS absent, attributes FROM traces WHERE event_id = '{id}'"
+        ));
         assert_eq!(rows.len(), 1, "{id}");
         assert_eq!(rows[0]["absent"], json!(true), "{id}");
         let attributes: Value =

@@ -23,7 +23,7 @@ fn partitions_added_while_running_are_read_from_their_start() {
         second
             .iter()
             .enumerate()
-            .map(|(number, id)| traces_to((number % 6) as i32, &[id.clone()]).remove(0)),
+            .map(|(number, id)| traces_to((number % 6) as i32, std::slice::from_ref(id)).remove(0)),
     );
     assert!(
         places

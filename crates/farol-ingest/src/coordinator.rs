@@ -39,7 +39,7 @@ use crate::tables::Tables;
 const TICK: Duration = Duration::from_millis(20);
 
 /// How long an end waits for flushes under way before what they hold is left to the next start.
-const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(60);
+const SHUTDOWN_PATIENCE: Duration = Duration::from_mins(1);
 
 /// How long the lake is left alone after it could not say where a partition resumes.
 const RETRY_ASSIGNMENT: Duration = Duration::from_secs(10);
@@ -240,7 +240,9 @@ impl Coordinator {
                 .filter(|p| p.slot.at == slot.at)
                 .map(|p| p.slot.epoch)
                 .collect();
-            earlier.into_iter().for_each(|epoch| self.forget(epoch));
+            for epoch in earlier {
+                self.forget(epoch);
+            }
             if matches!(taken.stopped, Some(Stopped::LakeUnreachable(_))) {
                 self.retry_at = Some(now + RETRY_ASSIGNMENT);
             }
@@ -364,7 +366,9 @@ impl Coordinator {
             .filter_map(|epoch| self.partitions.get(epoch))
             .map(|p| p.slot.at.clone())
             .collect();
-        epochs.iter().for_each(|epoch| self.forget(*epoch));
+        for epoch in epochs {
+            self.forget(*epoch);
+        }
         if !partitions.is_empty()
             && self
                 .surroundings
@@ -480,7 +484,7 @@ impl Coordinator {
                         }
                     }
                     Err(error) => {
-                        tracing::debug!("the broker did not tell where {at:?} ends: {error}")
+                        tracing::debug!("the broker did not tell where {at:?} ends: {error}");
                     }
                 }
             });

@@ -44,7 +44,7 @@ pub struct DeadLetter {
 
 impl DeadLetter {
     /// Keeps `message` with the reason it was refused for.
-    pub fn new(message: &Message<'_>, reject: Reject) -> Self {
+    pub fn new(message: Message<'_>, reject: Reject) -> Self {
         let keep = match reject.code {
             ReasonCode::TooLarge => TRUNCATED_BYTES,
             _ => usize::MAX,

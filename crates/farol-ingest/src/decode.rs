@@ -88,7 +88,7 @@ impl ChunkDecoder {
             if full || (gathering.read > 0 && gathering.raw_bytes + bytes > CHUNK_BYTES) {
                 emit(self.finish(slot, std::mem::take(&mut gathering))?)?;
             }
-            self.take(&message, &mut gathering);
+            self.take(message, &mut gathering);
         }
         if gathering.read > 0 {
             emit(self.finish(slot, gathering)?)?;
@@ -96,7 +96,7 @@ impl ChunkDecoder {
         Ok(())
     }
 
-    fn take(&mut self, message: &Message<'_>, gathering: &mut Gathering) {
+    fn take(&mut self, message: Message<'_>, gathering: &mut Gathering) {
         let outcome = decode_payload(
             &mut self.decoder,
             message.payload(),

@@ -234,7 +234,7 @@ impl Deduplicator {
 mod tests {
     use super::*;
 
-    const HORIZON: Duration = Duration::from_secs(600);
+    const HORIZON: Duration = Duration::from_mins(10);
 
     fn check(
         dedup: &mut Deduplicator,
@@ -315,7 +315,7 @@ mod tests {
                 start + Duration::from_secs(60 * minute),
             );
         }
-        let later = start + Duration::from_secs(60 * 21);
+        let later = start + Duration::from_mins(21);
         assert_eq!(check(&mut dedup, &[Some(1)], 50, later), [0; 0]);
     }
 

@@ -106,7 +106,7 @@ pub(crate) fn ask_elsewhere(surroundings: &Surroundings) {
             match table.marks("farol/").await {
                 Ok(marks) => found.extend(by_partition(&marks)),
                 Err(error) => {
-                    tracing::warn!("could not read the marks of `{}`: {error}", table.name())
+                    tracing::warn!("could not read the marks of `{}`: {error}", table.name());
                 }
             }
         }

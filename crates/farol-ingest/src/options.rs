@@ -47,10 +47,10 @@ impl Default for IngestOptions {
             watermark_bound: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(10),
             max_record_bytes: 16 << 20,
-            dedup_horizon: Duration::from_secs(600),
+            dedup_horizon: Duration::from_mins(10),
             dedup_memory_bytes: 256 << 20,
-            event_time_past: Duration::from_secs(3_650 * 86_400),
-            event_time_future: Duration::from_secs(86_400),
+            event_time_past: Duration::from_hours(3_650 * 24),
+            event_time_future: Duration::from_hours(24),
         }
     }
 }
