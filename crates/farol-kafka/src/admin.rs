@@ -57,25 +57,35 @@ impl Admin {
         let mut settings = config.client(&[("isolation.level", "read_committed")]);
         settings.set_log_level(RDKafkaLogLevel::Error);
         let client: BaseConsumer = settings.create().map_err(KafkaError::settings)?;
-        client.fetch_metadata(None, timeout).map_err(|error| KafkaError::Unreachable {
-            brokers: config.brokers.clone(),
-            reason: error.to_string(),
-        })?;
-        Ok(Self { config: config.clone(), client })
+        client
+            .fetch_metadata(None, timeout)
+            .map_err(|error| KafkaError::Unreachable {
+                brokers: config.brokers.clone(),
+                reason: error.to_string(),
+            })?;
+        Ok(Self {
+            config: config.clone(),
+            client,
+        })
     }
 
     /// The cluster's id.
     pub fn cluster_id(&self) -> Result<String, KafkaError> {
         let none = || KafkaError::failed("tell the cluster's id", "the broker has none");
-        self.client.client().fetch_cluster_id(TIMEOUT).filter(|id| !id.is_empty()).ok_or_else(none)
+        self.client
+            .client()
+            .fetch_cluster_id(TIMEOUT)
+            .filter(|id| !id.is_empty())
+            .ok_or_else(none)
     }
 
     /// The ids of topics; those that do not exist are left out, and `-` stands for none.
     pub fn topic_ids(&self, topics: &[String]) -> Result<BTreeMap<String, String>, KafkaError> {
         match topic_ids(self.client.client().native_ptr(), topics, TIMEOUT) {
-            Err(KafkaError::Failed { reason, .. }) if crate::unsupported(&reason) => {
-                Ok(topics.iter().map(|topic| (topic.clone(), NO_ID.to_owned())).collect())
-            }
+            Err(KafkaError::Failed { reason, .. }) if crate::unsupported(&reason) => Ok(topics
+                .iter()
+                .map(|topic| (topic.clone(), NO_ID.to_owned()))
+                .collect()),
             other => other,
         }
     }
@@ -85,7 +95,11 @@ impl Admin {
         let metadata = self.client.fetch_metadata(None, TIMEOUT);
         let metadata = metadata.map_err(|error| KafkaError::failed("list topics", error))?;
         let mut partitions = Vec::new();
-        for topic in metadata.topics().iter().filter(|topic| topics.iter().any(|name| name == topic.name())) {
+        for topic in metadata
+            .topics()
+            .iter()
+            .filter(|topic| topics.iter().any(|name| name == topic.name()))
+        {
             partitions.extend(topic.partitions().iter().map(|partition| TopicPartition {
                 topic: topic.name().into(),
                 partition: partition.id(),
@@ -99,14 +113,25 @@ impl Admin {
     pub fn topics(&self) -> Result<Vec<String>, KafkaError> {
         let metadata = self.client.fetch_metadata(None, TIMEOUT);
         let metadata = metadata.map_err(|error| KafkaError::failed("list topics", error))?;
-        Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect())
+        Ok(metadata
+            .topics()
+            .iter()
+            .map(|topic| topic.name().to_owned())
+            .collect())
     }
 
     /// The first offset and the last stable offset of each partition of topics.
-    pub fn ranges(&self, topics: &[String]) -> Result<BTreeMap<TopicPartition, (i64, i64)>, KafkaError> {
+    pub fn ranges(
+        &self,
+        topics: &[String],
+    ) -> Result<BTreeMap<TopicPartition, (i64, i64)>, KafkaError> {
         let range = |at: TopicPartition| {
-            let found = self.client.fetch_watermarks(&at.topic, at.partition, TIMEOUT);
-            let found = found.map_err(|error| KafkaError::failed(format!("say where the log of {at} ends"), error))?;
+            let found = self
+                .client
+                .fetch_watermarks(&at.topic, at.partition, TIMEOUT);
+            let found = found.map_err(|error| {
+                KafkaError::failed(format!("say where the log of {at} ends"), error)
+            })?;
             Ok((at, found))
         };
         self.partitions(topics)?.into_iter().map(range).collect()
@@ -116,9 +141,14 @@ impl Admin {
     pub fn owners(&self) -> Result<BTreeMap<TopicPartition, String>, KafkaError> {
         let group = &self.config.group;
         let groups = self.client.fetch_group_list(Some(group), TIMEOUT);
-        let groups = groups.map_err(|error| KafkaError::failed(format!("describe the group {group}"), error))?;
+        let groups = groups
+            .map_err(|error| KafkaError::failed(format!("describe the group {group}"), error))?;
         let mut owners = BTreeMap::new();
-        for member in groups.groups().iter().flat_map(|group| group.members()) {
+        for member in groups
+            .groups()
+            .iter()
+            .flat_map(rdkafka::groups::GroupInfo::members)
+        {
             let name = format!("{}{}", member.id(), member.client_host());
             for at in member.assignment().map(assignment).unwrap_or_default() {
                 owners.insert(at, name.clone());
@@ -129,9 +159,14 @@ impl Admin {
 
     /// Creates topics; those that are there are left alone.
     pub async fn create(&self, topics: &[TopicSpec]) -> Result<Vec<(String, Created)>, KafkaError> {
-        let admin: AdminClient<DefaultClientContext> =
-            self.config.client(&[]).create().map_err(KafkaError::settings)?;
-        let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
+        let admin: AdminClient<DefaultClientContext> = self
+            .config
+            .client(&[])
+            .create()
+            .map_err(KafkaError::settings)?;
+        let options = AdminOptions::new()
+            .operation_timeout(Some(TIMEOUT))
+            .request_timeout(Some(TIMEOUT));
         // One by one: a broker that already has the first must not keep us from the second.
         let mut created = Vec::new();
         for topic in topics {
@@ -139,8 +174,13 @@ impl Admin {
             for (key, value) in &topic.settings {
                 new = new.set(key, value);
             }
-            let failed = |reason: String| KafkaError::failed(format!("create the topic {}", topic.name), reason);
-            let results = admin.create_topics([&new], &options).await.map_err(|error| failed(error.to_string()))?;
+            let failed = |reason: String| {
+                KafkaError::failed(format!("create the topic {}", topic.name), reason)
+            };
+            let results = admin
+                .create_topics([&new], &options)
+                .await
+                .map_err(|error| failed(error.to_string()))?;
             for result in results {
                 let outcome = match result {
                     Ok(_) => Created::Created,
@@ -169,7 +209,10 @@ fn parse(bytes: &[u8]) -> Option<Vec<TopicPartition>> {
         let topic = std::str::from_utf8(after.get(..size)?).ok()?;
         rest = after.get(size..)?;
         for _ in 0..int(&mut rest)? {
-            found.push(TopicPartition { topic: topic.into(), partition: int(&mut rest)? });
+            found.push(TopicPartition {
+                topic: topic.into(),
+                partition: int(&mut rest)?,
+            });
         }
     }
     Some(found)
@@ -191,7 +234,10 @@ mod tests {
         bytes.extend(b"abc");
         bytes.extend([0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 7]);
         let whole = assignment(&bytes);
-        assert_eq!(whole.iter().map(ToString::to_string).collect::<Vec<_>>(), ["abc/0", "abc/7"]);
+        assert_eq!(
+            whole.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["abc/0", "abc/7"]
+        );
         for cut in 0..bytes.len() {
             assert_eq!(assignment(&bytes[..cut]), [], "cut at {cut}");
         }

@@ -14,7 +14,13 @@ pub struct MessageBatch {
 
 impl fmt::Debug for MessageBatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MessageBatch({}, {} messages, {} bytes)", self.at, self.messages.len(), self.bytes)
+        write!(
+            f,
+            "MessageBatch({}, {} messages, {} bytes)",
+            self.at,
+            self.messages.len(),
+            self.bytes
+        )
     }
 }
 
@@ -86,15 +92,31 @@ pub(crate) struct Sorter {
 
 impl Sorter {
     pub fn push(&mut self, message: NativeMessage) {
-        let belongs = |batch: &MessageBatch| batch.messages.first().is_some_and(|first| first.same_partition(&message));
+        let belongs = |batch: &MessageBatch| {
+            batch
+                .messages
+                .first()
+                .is_some_and(|first| first.same_partition(&message))
+        };
         let index = match self.batches.get(self.last) {
             Some(batch) if belongs(batch) => self.last,
-            _ => self.batches.iter().position(belongs).unwrap_or(self.batches.len()),
+            _ => self
+                .batches
+                .iter()
+                .position(belongs)
+                .unwrap_or(self.batches.len()),
         };
         if index == self.batches.len() {
             let Some(topic) = message.topic() else { return };
-            let at = TopicPartition { topic: topic.into(), partition: message.partition() };
-            self.batches.push(MessageBatch { at, messages: Vec::new(), bytes: 0 });
+            let at = TopicPartition {
+                topic: topic.into(),
+                partition: message.partition(),
+            };
+            self.batches.push(MessageBatch {
+                at,
+                messages: Vec::new(),
+                bytes: 0,
+            });
         }
         self.last = index;
         let batch = &mut self.batches[index];

@@ -137,7 +137,12 @@ impl ClientContext for GroupContext {
 }
 
 impl ConsumerContext for GroupContext {
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, error: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        error: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
         let list = partitions_of(partitions);
         let outcome = if error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             tracing::info!(partitions = list.len(), "partitions assigned");
@@ -155,17 +160,29 @@ impl ConsumerContext for GroupContext {
 }
 
 impl GroupContext {
-    fn assign(&self, consumer: &BaseConsumer<Self>, list: &[TopicPartition]) -> Result<(), ClientError> {
+    fn assign(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        list: &[TopicPartition],
+    ) -> Result<(), ClientError> {
         if list.is_empty() {
             return consumer.incremental_assign(&TopicPartitionList::new());
         }
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let assigned = match self.describe(consumer, list) {
+        let queue = self
+            .queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let assigned = match describe(consumer, list) {
             Ok(assigned) => assigned,
             Err(error) => {
-                tracing::warn!("where assigned partitions begin is not known yet: {error}; asking again");
+                tracing::warn!(
+                    "where assigned partitions begin is not known yet: {error}; asking again"
+                );
                 self.unanswered().extend(list.iter().cloned());
-                return consumer.incremental_assign(&at_end_and_paused(list)?).and_then(|()| pause(consumer, list));
+                return consumer
+                    .incremental_assign(&at_end_and_paused(list)?)
+                    .and_then(|()| pause(consumer, list));
             }
         };
         let starts = self.assignment.assigned(assigned);
@@ -191,22 +208,36 @@ impl GroupContext {
         pause(consumer, &stopped)
     }
 
-    fn describe(&self, consumer: &BaseConsumer<Self>, list: &[TopicPartition]) -> Result<Vec<Assigned>, KafkaError> {
-        let topics: HashSet<_> = list.iter().map(|at| at.topic.to_string()).collect();
-        let topics: Vec<_> = topics.into_iter().collect();
-        let ids = ids_or_none(consumer, &topics)?;
-        list.iter()
-            .map(|at| {
-                let (log_start, log_end) = range(consumer, at, REBALANCE_TIMEOUT)?;
-                let topic_id = ids.get(at.topic.as_ref()).cloned().unwrap_or_else(|| NO_ID.to_owned());
-                Ok(Assigned { at: at.clone(), topic_id, log_start, log_end })
-            })
-            .collect()
-    }
-
     fn unanswered(&self) -> std::sync::MutexGuard<'_, HashSet<TopicPartition>> {
-        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
+        self.unanswered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Asks what an assignment needs to know of each partition.
+fn describe(
+    consumer: &BaseConsumer<GroupContext>,
+    list: &[TopicPartition],
+) -> Result<Vec<Assigned>, KafkaError> {
+    let topics: HashSet<_> = list.iter().map(|at| at.topic.to_string()).collect();
+    let topics: Vec<_> = topics.into_iter().collect();
+    let ids = ids_or_none(consumer, &topics)?;
+    list.iter()
+        .map(|at| {
+            let (log_start, log_end) = range(consumer, at, REBALANCE_TIMEOUT)?;
+            let topic_id = ids
+                .get(at.topic.as_ref())
+                .cloned()
+                .unwrap_or_else(|| NO_ID.to_owned());
+            Ok(Assigned {
+                at: at.clone(),
+                topic_id,
+                log_start,
+                log_end,
+            })
+        })
+        .collect()
 }
 
 /// A broker that does not know the question has no ids.
@@ -215,7 +246,9 @@ fn ids_or_none<C: ConsumerContext>(
     topics: &[String],
 ) -> Result<BTreeMap<String, String>, KafkaError> {
     match topic_ids(consumer.client().native_ptr(), topics, REBALANCE_TIMEOUT) {
-        Err(KafkaError::Failed { reason, .. }) if crate::unsupported(&reason) => Ok(BTreeMap::new()),
+        Err(KafkaError::Failed { reason, .. }) if crate::unsupported(&reason) => {
+            Ok(BTreeMap::new())
+        }
         other => other,
     }
 }
@@ -228,7 +261,10 @@ fn at_end_and_paused(list: &[TopicPartition]) -> Result<TopicPartitionList, Clie
     Ok(offsets)
 }
 
-fn pause<C: ConsumerContext>(consumer: &BaseConsumer<C>, list: &[TopicPartition]) -> Result<(), ClientError> {
+fn pause<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    list: &[TopicPartition],
+) -> Result<(), ClientError> {
     if list.is_empty() {
         return Ok(());
     }
@@ -258,7 +294,9 @@ fn range<C: ConsumerContext>(
 ) -> Result<(i64, i64), KafkaError> {
     consumer
         .fetch_watermarks(&at.topic, at.partition, timeout)
-        .map_err(|error| KafkaError::failed(format!("say where the log of {at} begins and ends"), error))
+        .map_err(|error| {
+            KafkaError::failed(format!("say where the log of {at} begins and ends"), error)
+        })
 }
 
 /// A member of the group.
@@ -285,13 +323,22 @@ impl Consumer {
             unanswered: Mutex::default(),
         };
         let mut client = config.client(&DEFAULTS);
-        client.set("group.id", &config.group).set_log_level(RDKafkaLogLevel::Warning);
-        let inner: BaseConsumer<GroupContext> =
-            client.create_with_context(context).map_err(KafkaError::settings)?;
+        client
+            .set("group.id", &config.group)
+            .set_log_level(RDKafkaLogLevel::Warning);
+        let inner: BaseConsumer<GroupContext> = client
+            .create_with_context(context)
+            .map_err(KafkaError::settings)?;
         let queue = Arc::new(Queue::new(&inner));
-        *inner.context().queue.lock().unwrap_or_else(PoisonError::into_inner) = Some(queue.clone());
+        *inner
+            .context()
+            .queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(queue.clone());
         let names: Vec<_> = topics.iter().map(String::as_str).collect();
-        inner.subscribe(&names).map_err(|error| KafkaError::failed("subscribe", error))?;
+        inner
+            .subscribe(&names)
+            .map_err(|error| KafkaError::failed("subscribe", error))?;
         Ok(Self { queue, inner })
     }
 
@@ -304,7 +351,10 @@ impl Consumer {
                 None => sorter.push(message),
                 Some(code) => {
                     let topic = message.topic().map(Into::into);
-                    let at = topic.map(|topic| TopicPartition { topic, partition: message.partition() });
+                    let at = topic.map(|topic| TopicPartition {
+                        topic,
+                        partition: message.partition(),
+                    });
                     let event = partition_event(code, at, message.offset(), message.error_text());
                     polled.events.push(event);
                 }
@@ -322,9 +372,13 @@ impl Consumer {
             // not would be one that nobody asked for.
             None | Some(Ok(_)) => {}
             Some(Err(ClientError::MessageConsumptionFatal(code))) => {
-                polled.events.push(ConsumerEvent::Fatal { reason: code.to_string() });
+                polled.events.push(ConsumerEvent::Fatal {
+                    reason: code.to_string(),
+                });
             }
-            Some(Err(error)) => polled.events.push(ConsumerEvent::Transient { reason: error.to_string() }),
+            Some(Err(error)) => polled.events.push(ConsumerEvent::Transient {
+                reason: error.to_string(),
+            }),
         }
         self.ask_again()?;
         Ok(polled)
@@ -332,14 +386,24 @@ impl Consumer {
 
     fn ask_again(&self) -> Result<(), KafkaError> {
         let waiting: Vec<_> = self.inner.context().unanswered().drain().collect();
-        if waiting.is_empty() { Ok(()) } else { self.restart(&waiting) }
+        if waiting.is_empty() {
+            Ok(())
+        } else {
+            self.restart(&waiting)
+        }
     }
 
     /// Asks for the starts of partitions again, and reads them from there. What is not ours any more is left alone.
     pub fn restart(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError> {
         let failed = |error| KafkaError::failed("restart partitions", error);
-        let held: HashSet<_> = partitions_of(&self.inner.assignment().map_err(failed)?).into_iter().collect();
-        let ours: Vec<_> = partitions.iter().filter(|at| held.contains(*at)).cloned().collect();
+        let held: HashSet<_> = partitions_of(&self.inner.assignment().map_err(failed)?)
+            .into_iter()
+            .collect();
+        let ours: Vec<_> = partitions
+            .iter()
+            .filter(|at| held.contains(*at))
+            .cloned()
+            .collect();
         if ours.is_empty() {
             return Ok(());
         }
@@ -347,7 +411,10 @@ impl Consumer {
         // Stopped partitions are paused; they must not stay so.
         self.inner.resume(&list).map_err(failed)?;
         self.inner.incremental_unassign(&list).map_err(failed)?;
-        self.inner.context().assign(&self.inner, &ours).map_err(failed)
+        self.inner
+            .context()
+            .assign(&self.inner, &ours)
+            .map_err(failed)
     }
 
     /// Commits offsets to the group, without waiting: for lag dashboards.
@@ -355,13 +422,18 @@ impl Consumer {
         let failed = |error| KafkaError::failed("commit offsets", error);
         let mut list = TopicPartitionList::new();
         for (at, next) in offsets {
-            list.add_partition_offset(&at.topic, at.partition, Offset::Offset(*next)).map_err(failed)?;
+            list.add_partition_offset(&at.topic, at.partition, Offset::Offset(*next))
+                .map_err(failed)?;
         }
         self.inner.commit(&list, CommitMode::Async).map_err(failed)
     }
 
     /// A partition's first offset and last stable offset.
-    pub fn log_range(&self, at: &TopicPartition, timeout: Duration) -> Result<(i64, i64), KafkaError> {
+    pub fn log_range(
+        &self,
+        at: &TopicPartition,
+        timeout: Duration,
+    ) -> Result<(i64, i64), KafkaError> {
         range(&self.inner, at, timeout)
     }
 }
@@ -369,7 +441,12 @@ impl Consumer {
 impl Drop for Consumer {
     fn drop(&mut self) {
         // The context's share of the queue must go before the client that the queue belongs to.
-        *self.inner.context().queue.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self
+            .inner
+            .context()
+            .queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 

@@ -52,7 +52,10 @@ impl EmbeddedBroker {
     /// Where another process runs it already, or its data cannot be opened.
     pub fn start(dir: &Path, address: SocketAddr) -> Result<Self, KafkaError> {
         let home = home(dir);
-        let wrong = |reason: String| KafkaError::Embedded { dir: home.display().to_string(), reason };
+        let wrong = |reason: String| KafkaError::Embedded {
+            dir: home.display().to_string(),
+            reason,
+        };
         fs::create_dir_all(&home).map_err(|error| wrong(error.to_string()))?;
         let lock = lock(&home).map_err(|error| wrong(error.to_string()))?;
         let lock = lock.ok_or_else(|| wrong("another process runs it already".to_owned()))?;
@@ -66,9 +69,18 @@ impl EmbeddedBroker {
             .map_err(|error| wrong(error.to_string()))?;
         let failure = serve(&runtime, &home, &cluster_id, address).map_err(&wrong)?;
         wait(address, &failure).map_err(&wrong)?;
-        let notice = Notice { address, cluster_id, process_id: std::process::id() };
+        let notice = Notice {
+            address,
+            cluster_id,
+            process_id: std::process::id(),
+        };
         write_notice(&home, &notice).map_err(|error| wrong(error.to_string()))?;
-        Ok(Self { address, runtime: Some(runtime), home, _lock: lock })
+        Ok(Self {
+            address,
+            runtime: Some(runtime),
+            home,
+            _lock: lock,
+        })
     }
 
     /// Where it answers.
@@ -97,12 +109,16 @@ impl EmbeddedBroker {
         if !home.is_dir() || lock(&home).ok()?.is_some() {
             return None;
         }
-        let notice: Notice = serde_json::from_slice(&fs::read(home.join("address.json")).ok()?).ok()?;
+        let notice: Notice =
+            serde_json::from_slice(&fs::read(home.join("address.json")).ok()?).ok()?;
         Some(notice.address.to_string())
     }
 
     /// The running broker of a directory, else one started here.
-    pub fn connect_or_start(dir: &Path, address: SocketAddr) -> Result<(String, Option<Self>), KafkaError> {
+    pub fn connect_or_start(
+        dir: &Path,
+        address: SocketAddr,
+    ) -> Result<(String, Option<Self>), KafkaError> {
         let deadline = Instant::now() + START_TIMEOUT;
         loop {
             if let Some(found) = Self::find(dir) {
@@ -132,7 +148,10 @@ fn home(dir: &Path) -> PathBuf {
 
 /// Takes the directory's lock; `None` where another has it.
 fn lock(home: &Path) -> io::Result<Option<File>> {
-    let file = File::options().create(true).append(true).open(home.join("lock"))?;
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .open(home.join("lock"))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
@@ -171,7 +190,12 @@ fn free_address(wanted: SocketAddr) -> io::Result<SocketAddr> {
 /// Why the broker ended, once it has.
 type Failure = std::sync::mpsc::Receiver<String>;
 
-fn serve(runtime: &Runtime, home: &Path, cluster_id: &str, address: SocketAddr) -> Result<Failure, String> {
+fn serve(
+    runtime: &Runtime,
+    home: &Path,
+    cluster_id: &str,
+    address: SocketAddr,
+) -> Result<Failure, String> {
     let listener = Url::parse(&format!("tcp://{address}")).map_err(|error| error.to_string())?;
     let storage = storage_url(home)?;
     let builder = Broker::<Controller<StorageContainer>, StorageContainer>::builder()
@@ -185,7 +209,10 @@ fn serve(runtime: &Runtime, home: &Path, cluster_id: &str, address: SocketAddr) 
     let (report, failure) = std::sync::mpsc::channel();
     runtime.spawn(async move {
         let ended = match builder.build().await {
-            Ok(mut broker) => broker.serve(Instant::now().into()).await.map_err(|error| error.to_string()),
+            Ok(mut broker) => broker
+                .serve(Instant::now().into())
+                .await
+                .map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
         let reason = ended.err().unwrap_or_else(|| "it ended".to_owned());
@@ -200,10 +227,14 @@ fn serve(runtime: &Runtime, home: &Path, cluster_id: &str, address: SocketAddr) 
 /// with a second slash.
 fn storage_url(home: &Path) -> Result<Url, String> {
     let data = std::path::absolute(home.join("broker.db")).map_err(|error| error.to_string())?;
-    let path = data.to_str().ok_or("its path is not UTF-8; choose another --dir")?;
+    let path = data
+        .to_str()
+        .ok_or("its path is not UTF-8; choose another --dir")?;
     let url = Url::parse(&format!("sqlite:///{path}")).map_err(|error| error.to_string())?;
     if url.path() != format!("/{path}") || url.query().is_some() {
-        return Err(format!("its path `{path}` has characters that a URL escapes; choose another --dir"));
+        return Err(format!(
+            "its path `{path}` has characters that a URL escapes; choose another --dir"
+        ));
     }
     Ok(url)
 }
@@ -216,7 +247,10 @@ fn wait(address: SocketAddr, failure: &Failure) -> Result<(), String> {
             return Err(reason);
         }
         if Instant::now() >= deadline {
-            return Err(format!("no answer at {address} within {} s", START_TIMEOUT.as_secs()));
+            return Err(format!(
+                "no answer at {address} within {} s",
+                START_TIMEOUT.as_secs()
+            ));
         }
     }
     Ok(())
@@ -236,7 +270,14 @@ mod tests {
 
     #[test]
     fn a_path_that_a_url_would_change_is_refused() {
-        assert_eq!(storage_url(Path::new("/a/b")).unwrap().as_str(), "sqlite:////a/b/broker.db");
-        assert!(storage_url(Path::new("/a b")).unwrap_err().contains("--dir"));
+        assert_eq!(
+            storage_url(Path::new("/a/b")).unwrap().as_str(),
+            "sqlite:////a/b/broker.db"
+        );
+        assert!(
+            storage_url(Path::new("/a b"))
+                .unwrap_err()
+                .contains("--dir")
+        );
     }
 }

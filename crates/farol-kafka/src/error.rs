@@ -7,7 +7,9 @@ pub enum KafkaError {
     #[error("Kafka's client refuses its settings: {0}; see kafka.properties")]
     Settings(String),
     /// The brokers did not answer.
-    #[error("no answer from Kafka at {brokers}: {reason}; is it running, and is kafka.brokers right?")]
+    #[error(
+        "no answer from Kafka at {brokers}: {reason}; is it running, and is kafka.brokers right?"
+    )]
     Unreachable {
         /// The addresses tried.
         brokers: String,
@@ -43,10 +45,16 @@ pub enum KafkaError {
 }
 
 impl KafkaError {
+    // Called from `map_err`, which gives errors by value.
+    #[allow(clippy::needless_pass_by_value)]
     pub(crate) fn failed(doing: impl Into<String>, reason: impl ToString) -> Self {
-        Self::Failed { doing: doing.into(), reason: reason.to_string() }
+        Self::Failed {
+            doing: doing.into(),
+            reason: reason.to_string(),
+        }
     }
 
+    #[allow(clippy::needless_pass_by_value)]
     pub(crate) fn settings(reason: impl ToString) -> Self {
         Self::Settings(reason.to_string())
     }

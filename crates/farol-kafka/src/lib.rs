@@ -36,7 +36,10 @@ pub use tail::{From, Tail, TailedRecord};
 /// Hands a line of librdkafka's log on.
 fn client_log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {
-        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+        RDKafkaLogLevel::Emerg
+        | RDKafkaLogLevel::Alert
+        | RDKafkaLogLevel::Critical
+        | RDKafkaLogLevel::Error => {
             tracing::error!(target: "librdkafka", "{facility}: {message}");
         }
         RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice => {
@@ -50,5 +53,7 @@ fn client_log(level: RDKafkaLogLevel, facility: &str, message: &str) {
 /// Whether an error says that the broker does not know a request.
 fn unsupported(reason: &str) -> bool {
     let reason = reason.to_ascii_lowercase();
-    ["unsupported", "not supported", "feature"].iter().any(|word| reason.contains(word))
+    ["unsupported", "not supported", "feature"]
+        .iter()
+        .any(|word| reason.contains(word))
 }

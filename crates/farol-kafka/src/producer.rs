@@ -8,7 +8,9 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseRecord, NoCustomPartitioner, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{
+    BaseRecord, NoCustomPartitioner, Producer as _, ProducerContext, ThreadedProducer,
+};
 
 use crate::config::KafkaConfig;
 use crate::error::KafkaError;
@@ -51,7 +53,11 @@ impl ProducerContext<NoCustomPartitioner> for Reports {
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         if let Err((error, _)) = result {
             self.0.failed.fetch_add(1, Ordering::Relaxed);
-            *self.0.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+            *self
+                .0
+                .last_error
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
         }
     }
 }
@@ -71,7 +77,9 @@ impl Producer {
         let deliveries = Arc::new(Deliveries::default());
         let mut settings = config.client(&DEFAULTS);
         settings.set_log_level(RDKafkaLogLevel::Warning);
-        let inner = settings.create_with_context(Reports(deliveries.clone())).map_err(KafkaError::settings)?;
+        let inner = settings
+            .create_with_context(Reports(deliveries.clone()))
+            .map_err(KafkaError::settings)?;
         Ok(Self { inner, deliveries })
     }
 
@@ -102,7 +110,9 @@ impl Producer {
                     record = back;
                     std::thread::sleep(WAIT);
                 }
-                Err((error, _)) => return Err(KafkaError::failed(format!("send to {topic}"), error)),
+                Err((error, _)) => {
+                    return Err(KafkaError::failed(format!("send to {topic}"), error));
+                }
             }
         }
     }
@@ -118,16 +128,30 @@ impl Producer {
         if failed == 0 && waiting == 0 && flushed.is_ok() {
             return Ok(());
         }
-        let last = self.deliveries.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let reason = last.or(flushed.err().map(|error| error.to_string())).unwrap_or_default();
+        let last = self
+            .deliveries
+            .last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let reason = last
+            .or(flushed.err().map(|error| error.to_string()))
+            .unwrap_or_default();
         let sent = self.deliveries.sent.load(Ordering::Relaxed);
-        Err(KafkaError::NotDelivered { failed: failed + waiting, sent, reason })
+        Err(KafkaError::NotDelivered {
+            failed: failed + waiting,
+            sent,
+            reason,
+        })
     }
 
     /// Records acknowledged so far.
     pub fn delivered(&self) -> u64 {
         let waiting = self.inner.in_flight_count().max(0) as u64;
         let failed = self.deliveries.failed.load(Ordering::Relaxed);
-        self.deliveries.sent.load(Ordering::Relaxed).saturating_sub(waiting + failed)
+        self.deliveries
+            .sent
+            .load(Ordering::Relaxed)
+            .saturating_sub(waiting + failed)
     }
 }

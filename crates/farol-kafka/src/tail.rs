@@ -56,11 +56,19 @@ impl Tail {
     pub fn open(config: &KafkaConfig, topic: &str, from: From) -> Result<Self, KafkaError> {
         let partitions = Admin::connect(config)?.partitions(&[topic.to_owned()])?;
         if partitions.is_empty() {
-            return Err(KafkaError::failed(format!("read {topic}"), "there is no such topic"));
+            return Err(KafkaError::failed(
+                format!("read {topic}"),
+                "there is no such topic",
+            ));
         }
         let failed = |error: ClientError| KafkaError::failed(format!("read {topic}"), error);
-        let mut settings = config.client(&[("isolation.level", "read_committed"), ("enable.partition.eof", "true")]);
-        settings.set("group.id", format!("{}-tail", config.group)).set("enable.auto.commit", "false");
+        let mut settings = config.client(&[
+            ("isolation.level", "read_committed"),
+            ("enable.partition.eof", "true"),
+        ]);
+        settings
+            .set("group.id", format!("{}-tail", config.group))
+            .set("enable.auto.commit", "false");
         settings.set_log_level(RDKafkaLogLevel::Warning);
         let consumer: BaseConsumer = settings.create().map_err(KafkaError::settings)?;
         let mut list = TopicPartitionList::new();
@@ -70,10 +78,15 @@ impl Tail {
                 From::End => Offset::End,
                 From::Last(count) => Offset::OffsetTail(count),
             };
-            list.add_partition_offset(topic, at.partition, offset).map_err(failed)?;
+            list.add_partition_offset(topic, at.partition, offset)
+                .map_err(failed)?;
         }
         consumer.assign(&list).map_err(failed)?;
-        Ok(Self { consumer, topic: topic.to_owned(), open: partitions.len() })
+        Ok(Self {
+            consumer,
+            topic: topic.to_owned(),
+            open: partitions.len(),
+        })
     }
 
     /// The next record; `None` where none came within `timeout`.
@@ -92,7 +105,10 @@ impl Tail {
                 key: message.key().map(<[u8]>::to_vec),
                 payload: message.payload().map(<[u8]>::to_vec),
                 headers: message.headers().map_or_else(Vec::new, |headers| {
-                    headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
+                    headers
+                        .iter()
+                        .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
+                        .collect()
                 }),
             })),
         }

@@ -41,7 +41,9 @@ impl NativeMessage {
             return String::new();
         }
         // SAFETY: librdkafka's texts end in NUL.
-        unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+        unsafe { CStr::from_ptr(text) }
+            .to_string_lossy()
+            .into_owned()
     }
 
     /// The topic; `None` where an error concerns no topic.
@@ -51,7 +53,9 @@ impl NativeMessage {
             return None;
         }
         // SAFETY: a message holds a reference to its topic, whose name ends in NUL and does not change.
-        unsafe { CStr::from_ptr(sys::rd_kafka_topic_name(topic)) }.to_str().ok()
+        unsafe { CStr::from_ptr(sys::rd_kafka_topic_name(topic)) }
+            .to_str()
+            .ok()
     }
 
     /// Whether two messages are of the same topic and partition.
@@ -99,11 +103,16 @@ impl NativeMessage {
             }
             let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
             while sys::rd_kafka_header_get_all(
-                headers, found.len(), &raw mut name, &raw mut value, &raw mut size,
+                headers,
+                found.len(),
+                &raw mut name,
+                &raw mut value,
+                &raw mut size,
             ) == none
             {
                 let name = CStr::from_ptr(name).to_string_lossy().into_owned();
-                let value = (!value.is_null()).then(|| bytes(value.cast(), size).unwrap_or_default().to_vec());
+                let value = (!value.is_null())
+                    .then(|| bytes(value.cast(), size).unwrap_or_default().to_vec());
                 found.push((name, value));
             }
         }

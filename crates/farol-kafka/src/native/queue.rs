@@ -32,13 +32,23 @@ impl Queue {
 
     /// Has a partition deliver to this queue. To be called before the partition is assigned: assigning
     /// respects a forward that the application has set, and replaces one that it has not.
-    pub fn forward<C: ConsumerContext>(&self, consumer: &BaseConsumer<C>, topic: &str, partition: i32) -> bool {
-        let Ok(topic) = CString::new(topic) else { return false };
+    pub fn forward<C: ConsumerContext>(
+        &self,
+        consumer: &BaseConsumer<C>,
+        topic: &str,
+        partition: i32,
+    ) -> bool {
+        let Ok(topic) = CString::new(topic) else {
+            return false;
+        };
         // SAFETY: both handles are valid; librdkafka copies the topic's name, and the partition's queue is
         // counted: ours is given back at once, the forward keeps its own.
         unsafe {
-            let source =
-                sys::rd_kafka_queue_get_partition(consumer.client().native_ptr(), topic.as_ptr(), partition);
+            let source = sys::rd_kafka_queue_get_partition(
+                consumer.client().native_ptr(),
+                topic.as_ptr(),
+                partition,
+            );
             if source.is_null() {
                 return false;
             }
@@ -53,8 +63,9 @@ impl Queue {
         let mut taken = vec![ptr::null_mut(); BATCH];
         let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: the queue is valid, and `taken` has room for BATCH pointers.
-        let count =
-            unsafe { sys::rd_kafka_consume_batch_queue(self.0, timeout_ms, taken.as_mut_ptr(), BATCH) };
+        let count = unsafe {
+            sys::rd_kafka_consume_batch_queue(self.0, timeout_ms, taken.as_mut_ptr(), BATCH)
+        };
         taken.truncate(usize::try_from(count).unwrap_or(0));
         taken.into_iter().filter_map(NativeMessage::new).collect()
     }

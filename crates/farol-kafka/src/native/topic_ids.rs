@@ -20,19 +20,35 @@ pub(crate) fn topic_ids(
     topics: &[String],
     timeout: Duration,
 ) -> Result<BTreeMap<String, String>, KafkaError> {
-    let names: Vec<CString> = topics.iter().filter_map(|topic| CString::new(topic.as_str()).ok()).collect();
+    let names: Vec<CString> = topics
+        .iter()
+        .filter_map(|topic| CString::new(topic.as_str()).ok())
+        .collect();
     let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
     let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
     // SAFETY: every handle is made here, checked, and destroyed after its last use; the names outlive the call.
     unsafe {
         let queue = sys::rd_kafka_queue_new(client);
-        let options = sys::rd_kafka_AdminOptions_new(client, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
+        let options = sys::rd_kafka_AdminOptions_new(
+            client,
+            sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
+        );
         let mut text = [0; 256];
-        sys::rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, text.as_mut_ptr(), text.len());
-        let collection = sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
+        sys::rd_kafka_AdminOptions_set_request_timeout(
+            options,
+            timeout_ms,
+            text.as_mut_ptr(),
+            text.len(),
+        );
+        let collection =
+            sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
         sys::rd_kafka_DescribeTopics(client, collection, options, queue);
         let event = sys::rd_kafka_queue_poll(queue, timeout_ms);
-        let found = if event.is_null() { Err("no answer in time".to_owned()) } else { read(event) };
+        let found = if event.is_null() {
+            Err("no answer in time".to_owned())
+        } else {
+            read(event)
+        };
         if !event.is_null() {
             sys::rd_kafka_event_destroy(event);
         }
@@ -79,7 +95,11 @@ unsafe fn id_text(id: *const sys::rd_kafka_Uuid_t) -> String {
         let unset = id.is_null()
             || (sys::rd_kafka_Uuid_most_significant_bits(id) == 0
                 && sys::rd_kafka_Uuid_least_significant_bits(id) == 0);
-        if unset { NO_ID.to_owned() } else { text(sys::rd_kafka_Uuid_base64str(id)) }
+        if unset {
+            NO_ID.to_owned()
+        } else {
+            text(sys::rd_kafka_Uuid_base64str(id))
+        }
     }
 }
 
@@ -89,5 +109,7 @@ unsafe fn text(start: *const std::ffi::c_char) -> String {
         return String::new();
     }
     // SAFETY: as the caller promises.
-    unsafe { CStr::from_ptr(start) }.to_string_lossy().into_owned()
+    unsafe { CStr::from_ptr(start) }
+        .to_string_lossy()
+        .into_owned()
 }
