@@ -6,7 +6,9 @@ mod sink;
 mod split;
 mod table;
 
+use std::fs::Permissions;
 use std::io::{IsTerminal, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -126,6 +128,8 @@ async fn to_file(
     let unwritable = || format!("cannot write {}", file.display());
     let partial = tempfile::Builder::new()
         .prefix(".farol-sql-")
+        // As any new file: what the umask leaves.
+        .permissions(Permissions::from_mode(0o666))
         .tempfile_in(directory)
         .with_context(unwritable)?;
     let mut rows = 0;
