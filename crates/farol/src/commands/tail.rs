@@ -25,7 +25,12 @@ pub async fn run(context: &Context, arguments: &TailArgs) -> anyhow::Result<Exit
         TailFrom::Earliest => From::Beginning,
         TailFrom::Latest => From::End,
     };
-    let (config, topic, json) = (kafka.config.clone(), arguments.topic.clone(), context.json);
+    let (topic, json) = (arguments.topic.clone(), context.json);
+    // We follow past every end; the client would call each an error.
+    let mut config = kafka.config.clone();
+    config
+        .properties
+        .insert("enable.partition.eof".to_owned(), "false".to_owned());
     let mut left = arguments.limit.unwrap_or(u64::MAX);
     // Kafka's client blocks.
     let outcome = tokio::task::spawn_blocking(move || {
