@@ -11,7 +11,7 @@ use rdkafka::error::RDKafkaErrorCode;
 
 use crate::config::KafkaConfig;
 use crate::error::KafkaError;
-use crate::native::topic_ids::{NO_ID, topic_ids};
+use crate::native::topic_ids::topic_ids;
 use crate::partition::TopicPartition;
 
 /// How long an answer may take.
@@ -56,7 +56,9 @@ impl Admin {
     pub fn connect_within(config: &KafkaConfig, timeout: Duration) -> Result<Self, KafkaError> {
         let mut settings = config.client(&[("isolation.level", "read_committed")]);
         settings.set_log_level(RDKafkaLogLevel::Error);
-        let client: BaseConsumer = settings.create().map_err(KafkaError::settings)?;
+        let client: BaseConsumer = settings
+            .create()
+            .map_err(|error| KafkaError::settings(&error))?;
         client
             .fetch_metadata(None, timeout)
             .map_err(|error| KafkaError::Unreachable {
@@ -81,19 +83,13 @@ impl Admin {
 
     /// The ids of topics; those that do not exist are left out, and `-` stands for none.
     pub fn topic_ids(&self, topics: &[String]) -> Result<BTreeMap<String, String>, KafkaError> {
-        match topic_ids(self.client.client().native_ptr(), topics, TIMEOUT) {
-            Err(KafkaError::Failed { reason, .. }) if crate::unsupported(&reason) => Ok(topics
-                .iter()
-                .map(|topic| (topic.clone(), NO_ID.to_owned()))
-                .collect()),
-            other => other,
-        }
+        topic_ids(self.client.client(), topics, TIMEOUT)
     }
 
     /// The partitions of topics; a topic that does not exist has none.
     pub fn partitions(&self, topics: &[String]) -> Result<Vec<TopicPartition>, KafkaError> {
         let metadata = self.client.fetch_metadata(None, TIMEOUT);
-        let metadata = metadata.map_err(|error| KafkaError::failed("list topics", error))?;
+        let metadata = metadata.map_err(|error| KafkaError::failed("list topics", &error))?;
         let mut partitions = Vec::new();
         for topic in metadata
             .topics()
@@ -112,7 +108,7 @@ impl Admin {
     /// The names of all topics.
     pub fn topics(&self) -> Result<Vec<String>, KafkaError> {
         let metadata = self.client.fetch_metadata(None, TIMEOUT);
-        let metadata = metadata.map_err(|error| KafkaError::failed("list topics", error))?;
+        let metadata = metadata.map_err(|error| KafkaError::failed("list topics", &error))?;
         Ok(metadata
             .topics()
             .iter()
@@ -130,7 +126,7 @@ impl Admin {
                 .client
                 .fetch_watermarks(&at.topic, at.partition, TIMEOUT);
             let found = found.map_err(|error| {
-                KafkaError::failed(format!("say where the log of {at} ends"), error)
+                KafkaError::failed(format!("say where the log of {at} ends"), &error)
             })?;
             Ok((at, found))
         };
@@ -142,7 +138,7 @@ impl Admin {
         let group = &self.config.group;
         let groups = self.client.fetch_group_list(Some(group), TIMEOUT);
         let groups = groups
-            .map_err(|error| KafkaError::failed(format!("describe the group {group}"), error))?;
+            .map_err(|error| KafkaError::failed(format!("describe the group {group}"), &error))?;
         let mut owners = BTreeMap::new();
         for member in groups
             .groups()
@@ -163,7 +159,7 @@ impl Admin {
             .config
             .client(&[])
             .create()
-            .map_err(KafkaError::settings)?;
+            .map_err(|error| KafkaError::settings(&error))?;
         let options = AdminOptions::new()
             .operation_timeout(Some(TIMEOUT))
             .request_timeout(Some(TIMEOUT));
@@ -175,7 +171,7 @@ impl Admin {
                 new = new.set(key, value);
             }
             let failed = |reason: String| {
-                KafkaError::failed(format!("create the topic {}", topic.name), reason)
+                KafkaError::failed(format!("create the topic {}", topic.name), &reason)
             };
             let results = admin
                 .create_topics([&new], &options)

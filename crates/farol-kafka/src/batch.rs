@@ -1,14 +1,20 @@
 //! Messages of one partition, in order, in librdkafka's own memory.
 
 use std::fmt;
+use std::sync::Arc;
 
+use rdkafka::consumer::BaseConsumer;
+
+use crate::consumer::GroupContext;
 use crate::native::messages::NativeMessage;
 use crate::partition::TopicPartition;
 
-/// Consecutive messages of one partition. Their memory is librdkafka's until the batch is dropped.
+/// Messages of one partition that followed each other. Their memory is librdkafka's until the batch is dropped.
 pub struct MessageBatch {
     at: TopicPartition,
+    // Dropped in this order: messages before the client that they belong to.
     messages: Vec<NativeMessage>,
+    _client: Arc<BaseConsumer<GroupContext>>,
     bytes: usize,
 }
 
@@ -45,13 +51,18 @@ impl MessageBatch {
         self.bytes
     }
 
+    /// The last message's offset.
+    pub(crate) fn last_offset(&self) -> Option<i64> {
+        self.messages.last().map(NativeMessage::offset)
+    }
+
     /// The messages in offset order.
     pub fn iter(&self) -> impl Iterator<Item = Message<'_>> {
         self.messages.iter().map(Message)
     }
 }
 
-/// A message.
+/// A message, in its batch.
 #[derive(Clone, Copy)]
 pub struct Message<'a>(&'a NativeMessage);
 
@@ -83,14 +94,22 @@ impl<'a> Message<'a> {
 }
 
 /// Sorts messages by partition, keeping each partition's order.
-#[derive(Default)]
 pub(crate) struct Sorter {
+    client: Arc<BaseConsumer<GroupContext>>,
     batches: Vec<MessageBatch>,
     /// Where the last message went: most follow another of their partition.
     last: usize,
 }
 
 impl Sorter {
+    pub fn new(client: Arc<BaseConsumer<GroupContext>>) -> Self {
+        Self {
+            client,
+            batches: Vec::new(),
+            last: 0,
+        }
+    }
+
     pub fn push(&mut self, message: NativeMessage) {
         let belongs = |batch: &MessageBatch| {
             batch
@@ -115,6 +134,7 @@ impl Sorter {
             self.batches.push(MessageBatch {
                 at,
                 messages: Vec::new(),
+                _client: self.client.clone(),
                 bytes: 0,
             });
         }

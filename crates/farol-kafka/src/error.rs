@@ -45,17 +45,14 @@ pub enum KafkaError {
 }
 
 impl KafkaError {
-    // Called from `map_err`, which gives errors by value.
-    #[allow(clippy::needless_pass_by_value)]
-    pub(crate) fn failed(doing: impl Into<String>, reason: impl ToString) -> Self {
+    pub(crate) fn failed(doing: impl Into<String>, reason: &(impl ToString + ?Sized)) -> Self {
         Self::Failed {
             doing: doing.into(),
             reason: reason.to_string(),
         }
     }
 
-    #[allow(clippy::needless_pass_by_value)]
-    pub(crate) fn settings(reason: impl ToString) -> Self {
+    pub(crate) fn settings(reason: &(impl ToString + ?Sized)) -> Self {
         Self::Settings(reason.to_string())
     }
 }

@@ -49,11 +49,3 @@ fn client_log(level: RDKafkaLogLevel, facility: &str, message: &str) {
         RDKafkaLogLevel::Debug => tracing::debug!(target: "librdkafka", "{facility}: {message}"),
     }
 }
-
-/// Whether an error says that the broker does not know a request.
-fn unsupported(reason: &str) -> bool {
-    let reason = reason.to_ascii_lowercase();
-    ["unsupported", "not supported", "feature"]
-        .iter()
-        .any(|word| reason.contains(word))
-}

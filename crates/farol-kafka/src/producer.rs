@@ -30,7 +30,7 @@ const DEFAULTS: [(&str, &str); 7] = [
 const WAIT: Duration = Duration::from_millis(50);
 
 /// How long the queue may stay full before the sender hears of it.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 #[derive(Default)]
 struct Deliveries {
@@ -79,7 +79,7 @@ impl Producer {
         settings.set_log_level(RDKafkaLogLevel::Warning);
         let inner = settings
             .create_with_context(Reports(deliveries.clone()))
-            .map_err(KafkaError::settings)?;
+            .map_err(|error| KafkaError::settings(&error))?;
         Ok(Self { inner, deliveries })
     }
 
@@ -111,7 +111,7 @@ impl Producer {
                     std::thread::sleep(WAIT);
                 }
                 Err((error, _)) => {
-                    return Err(KafkaError::failed(format!("send to {topic}"), error));
+                    return Err(KafkaError::failed(format!("send to {topic}"), &error));
                 }
             }
         }

@@ -1,10 +1,11 @@
 //! Following a topic from outside any group.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, DefaultConsumerContext};
-use rdkafka::error::KafkaError as ClientError;
+use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -45,7 +46,7 @@ pub struct Tail {
     consumer: BaseConsumer<DefaultConsumerContext>,
     topic: String,
     /// Partitions whose end was not reached yet.
-    open: usize,
+    open: BTreeSet<i32>,
 }
 
 impl Tail {
@@ -61,16 +62,19 @@ impl Tail {
                 "there is no such topic",
             ));
         }
-        let failed = |error: ClientError| KafkaError::failed(format!("read {topic}"), error);
-        let mut settings = config.client(&[
-            ("isolation.level", "read_committed"),
-            ("enable.partition.eof", "true"),
-        ]);
+        let failed = |error: ClientError| KafkaError::failed(format!("read {topic}"), &error);
+        let mut settings = config.client(&[("isolation.level", "read_committed")]);
         settings
             .set("group.id", format!("{}-tail", config.group))
             .set("enable.auto.commit", "false");
+        // So many records before the end may lie before what retention has left: then from there.
+        settings
+            .set("enable.partition.eof", "true")
+            .set("auto.offset.reset", "earliest");
         settings.set_log_level(RDKafkaLogLevel::Warning);
-        let consumer: BaseConsumer = settings.create().map_err(KafkaError::settings)?;
+        let consumer: BaseConsumer = settings
+            .create()
+            .map_err(|error| KafkaError::settings(&error))?;
         let mut list = TopicPartitionList::new();
         for at in &partitions {
             let offset = match from {
@@ -85,7 +89,7 @@ impl Tail {
         Ok(Self {
             consumer,
             topic: topic.to_owned(),
-            open: partitions.len(),
+            open: partitions.iter().map(|at| at.partition).collect(),
         })
     }
 
@@ -93,11 +97,19 @@ impl Tail {
     pub fn next(&mut self, timeout: Duration) -> Result<Option<TailedRecord>, KafkaError> {
         match self.consumer.poll(timeout) {
             None => Ok(None),
-            Some(Err(ClientError::PartitionEOF(_))) => {
-                self.open = self.open.saturating_sub(1);
+            Some(Err(ClientError::PartitionEOF(partition))) => {
+                self.open.remove(&partition);
                 Ok(None)
             }
-            Some(Err(error)) => Err(KafkaError::failed(format!("read {}", self.topic), error)),
+            // The client connects again by itself.
+            Some(Err(ClientError::MessageConsumption(
+                code
+                @ (RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown),
+            ))) => {
+                tracing::warn!("while reading {}: {code}; trying again", self.topic);
+                Ok(None)
+            }
+            Some(Err(error)) => Err(KafkaError::failed(format!("read {}", self.topic), &error)),
             Some(Ok(message)) => Ok(Some(TailedRecord {
                 partition: message.partition(),
                 offset: message.offset(),
@@ -116,6 +128,6 @@ impl Tail {
 
     /// Whether every partition was read to its end at least once.
     pub fn reached_end(&self) -> bool {
-        self.open == 0
+        self.open.is_empty()
     }
 }

@@ -10,15 +10,17 @@ use rdkafka_sys as sys;
 /// A message, or an error that came instead of one.
 pub(crate) struct NativeMessage(NonNull<sys::rd_kafka_message_t>);
 
-// SAFETY: a message is owned by whoever took it; librdkafka's memory behind it is reference-counted with
-// locks, and may be freed on any thread.
+// SAFETY: a message is owned by whoever took it; what it shares with others in librdkafka (buffer, partition)
+// is counted with atomics, and may be released on any thread. It is not `Sync`: headers are parsed into the
+// message when they are first asked for.
 unsafe impl Send for NativeMessage {}
-// SAFETY: nothing is changed through a shared reference (headers are parsed into librdkafka's own cache on
-// first use, but only `headers` does that, and it is called by the one thread that decodes the message).
-unsafe impl Sync for NativeMessage {}
 
 impl NativeMessage {
-    pub fn new(message: *mut sys::rd_kafka_message_t) -> Option<Self> {
+    /// Takes a message over; `None` for a null pointer.
+    ///
+    /// SAFETY: a pointer that is not null must be a consumer's message that nobody else destroys, and the
+    /// client that it came from must outlive this.
+    pub unsafe fn new(message: *mut sys::rd_kafka_message_t) -> Option<Self> {
         NonNull::new(message).map(Self)
     }
 
