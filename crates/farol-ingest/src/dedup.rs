@@ -109,7 +109,7 @@ impl Deduplicator {
 
     /// Remembers an entry without asking whether it was seen (when the memory is rebuilt from the lake).
     pub fn remember(&mut self, fingerprint: u128, origin: Origin, now: Instant) {
-        self.make_room(now);
+        self.make_room(1, now);
         if let Some(generation) = self.generations.back_mut() {
             generation.seen.entry(fingerprint).or_insert(origin.0);
         }
@@ -125,7 +125,7 @@ impl Deduplicator {
         duplicates: &mut Vec<usize>,
     ) {
         duplicates.clear();
-        self.make_room(now);
+        self.make_room(fingerprints.len(), now);
         let Some((newest, older)) = self.split() else {
             return;
         };
@@ -207,10 +207,13 @@ impl Deduplicator {
         Some((newest, older))
     }
 
-    fn make_room(&mut self, now: Instant) {
+    /// Begins a generation where the newest is too old, or could not take so many entries more: a table that
+    /// grows beyond its share doubles.
+    fn make_room(&mut self, incoming: usize, now: Instant) {
         let share = self.horizon / (GENERATIONS as u32 - 1);
         let (full, aged) = self.generations.back().map_or((true, true), |newest| {
-            let full = newest.seen.len() >= self.entries_per_generation;
+            let held = newest.seen.len();
+            let full = held > 0 && held + incoming > self.entries_per_generation;
             (full, now.saturating_duration_since(newest.began) >= share)
         });
         if full || aged {
