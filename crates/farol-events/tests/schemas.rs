@@ -53,7 +53,7 @@ fn json_type(field_type: FieldType) -> Value {
         FieldType::Double => json!({"type": ["number", "null"]}),
         FieldType::Money => json!({"anyOf": [
             {"type": "number"},
-            {"type": "string", "pattern": "^[+-]?[0-9]*\\.?[0-9]+([eE][+-]?[0-9]+)?$"},
+            {"type": "string", "pattern": "^[+-]?([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][+-]?[0-9]+)?$"},
             {"type": "null"},
         ]}),
         FieldType::DoubleMap => {
@@ -72,7 +72,7 @@ fn json_type(field_type: FieldType) -> Value {
                     )
                 })
                 .collect();
-            json!({"type": ["array", "null"], "items": {"type": "object", "properties": members}})
+            json!({"type": ["array", "null"], "items": {"type": ["object", "null"], "properties": members}})
         }
     }
 }
@@ -82,10 +82,25 @@ fn described(mut schema: Value, doc: &str) -> Value {
     schema
 }
 
+/// An id by which an event is known: neither null nor empty.
+fn identity() -> Value {
+    json!({"anyOf": [{"type": "string", "minLength": 1}, {"type": "number"}]})
+}
+
+/// Takes null out of what a required field may be.
+fn without_null(schema: &mut Value) {
+    if let Some(choices) = schema["anyOf"].as_array_mut() {
+        choices.retain(|choice| choice["type"] != "null");
+    }
+}
+
 fn json_schema(kind: Kind) -> Value {
     let mut properties = Map::new();
     for field in fields(kind) {
         let mut schema = described(json_type(field.field_type), field.doc);
+        if field.requirement == Requirement::Required {
+            without_null(&mut schema);
+        }
         if !field.known_values.is_empty() {
             schema["examples"] = json!(field.known_values);
         }
@@ -94,7 +109,7 @@ fn json_schema(kind: Kind) -> Value {
     let identity: Vec<_> = kind
         .identity()
         .iter()
-        .map(|name| json!({"required": [name]}))
+        .map(|name| json!({"required": [name], "properties": {*name: identity()}}))
         .collect();
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -127,7 +142,7 @@ fn avro_type(kind: Kind, name: &str, field_type: FieldType) -> Value {
         }
         FieldType::TextMap => json!({"type": "map", "values": ["null", "string"]}),
         FieldType::DoubleMap => json!({"type": "map", "values": ["null", "double"]}),
-        FieldType::TextList => json!({"type": "array", "items": "string"}),
+        FieldType::TextList => json!({"type": "array", "items": ["null", "string"]}),
         FieldType::Retrieved | FieldType::Candidates | FieldType::Guardrails => {
             let members: Vec<_> = field_type
                 .members()
@@ -137,7 +152,7 @@ fn avro_type(kind: Kind, name: &str, field_type: FieldType) -> Value {
                     json!({"name": member.name, "doc": member.doc, "type": ["null", inner], "default": null})
                 })
                 .collect();
-            json!({"type": "array", "items": {"type": "record", "name": format!("{kind}_{name}"), "fields": members}})
+            json!({"type": "array", "items": ["null", {"type": "record", "name": format!("{kind}_{name}"), "fields": members}]})
         }
     }
 }
@@ -246,5 +261,24 @@ fn every_reason_is_told_in_the_readme() {
             readme.contains(&format!("`{code}`")),
             "schemas/README.md does not tell of {code}"
         );
+    }
+}
+
+#[test]
+fn a_schema_asks_for_what_the_decoder_asks_for() {
+    for kind in Kind::ALL {
+        let schema = json_schema(kind);
+        let time = schema["properties"]["event_time"]["anyOf"]
+            .as_array()
+            .unwrap();
+        assert!(time.iter().all(|choice| choice["type"] != "null"), "{kind}");
+        assert_eq!(
+            schema["anyOf"].as_array().unwrap().len(),
+            kind.identity().len()
+        );
+        let empty = json!({"event_time": "2026-03-01T00:00:00Z", kind.identity()[0]: ""});
+        let mut decoder = Decoder::new(kind, TimeRange::ALL);
+        let reject = decoder.decode(empty.to_string().as_bytes()).unwrap_err();
+        assert_eq!(reject.code, ReasonCode::MissingIdentity);
     }
 }
