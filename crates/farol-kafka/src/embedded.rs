@@ -2,7 +2,8 @@
 //!
 //! It runs on a runtime of its own, so that it answers whatever else the process does. One process at a time
 //! owns a directory, by a file lock that the operating system drops with the process; others find the
-//! broker's address in a file beside it. Data, topics, group offsets and the cluster's id outlive restarts.
+//! broker's address in a file beside it. Data, topics, group offsets and the cluster's id outlive restarts; the
+//! members of groups do not, whose connections ended.
 //!
 //! What it lacks, as seen from librdkafka (tansu 0.6):
 //! - Records of 5 MiB or more, key and value together: they are taken and never given out, and their partition
@@ -11,6 +12,8 @@
 //!   name, and librdkafka 2.12 crashes the process of the reader on that. Stop the readers first.
 //! - Deleting records (retention works), transactions, and topics that create themselves.
 //! - Members of a group: listing them ends the connection, so owners are not known.
+
+mod groups;
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -283,8 +286,12 @@ fn serve(
         .storage(storage_url(home)?)
         .listener(url(address)?)
         .silent(true);
+    let data = data_file(home)?;
     let (report, failure) = std::sync::mpsc::channel();
     runtime.spawn(async move {
+        if let Err(error) = groups::forget_members(&data).await {
+            return tell(&report, format!("its groups: {error}"));
+        }
         let mut broker = match builder.build().await {
             Ok(broker) => broker,
             Err(error) => return tell(&report, error.to_string()),
@@ -325,10 +332,15 @@ fn advertised(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
+/// Where the broker's data is.
+fn data_file(home: &Path) -> Result<PathBuf, String> {
+    std::path::absolute(home.join("broker.db")).map_err(|error| error.to_string())
+}
+
 /// The data file's address. The storage takes the path as it stands in the URL, and an absolute one only
 /// with a second slash.
 fn storage_url(home: &Path) -> Result<Url, String> {
-    let data = std::path::absolute(home.join("broker.db")).map_err(|error| error.to_string())?;
+    let data = data_file(home)?;
     let path = data
         .to_str()
         .ok_or("its path is not UTF-8; choose another --dir")?;

@@ -104,6 +104,33 @@ fn data_and_offsets_outlive_the_broker() {
 }
 
 #[test]
+fn a_member_that_ended_with_the_broker_keeps_no_partitions() {
+    let dir = TempDir::new().unwrap();
+    let broker = EmbeddedBroker::start(dir.path(), free()).unwrap();
+    let brokers = broker.address().to_string();
+    create(&brokers, "left", 3);
+    produce(&brokers, "left", 0..30);
+    let shared = Arc::new(Shared::default());
+    let mut member = Member::join(&config(&brokers, "left"), "left", &shared);
+    wait_for("records before", || {
+        member.turn();
+        count(&shared) == 30
+    });
+    // The broker goes first, as when a process that holds both is killed: nobody says that the member left.
+    broker.shutdown();
+    drop(member);
+
+    let broker = EmbeddedBroker::start(dir.path(), free()).unwrap();
+    let brokers = broker.address().to_string();
+    produce(&brokers, "left", 30..60);
+    let mut member = Member::join(&config(&brokers, "left"), "left", &shared);
+    wait_for("records of both lives", || {
+        member.turn();
+        count(&shared) == 60
+    });
+}
+
+#[test]
 fn a_directory_has_one_broker_that_others_find() {
     let dir = TempDir::new().unwrap();
     assert_eq!(EmbeddedBroker::find(dir.path()), None);

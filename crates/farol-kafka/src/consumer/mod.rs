@@ -13,6 +13,7 @@
 mod event;
 mod rebalance;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -25,6 +26,7 @@ use crate::batch::Sorter;
 use crate::config::KafkaConfig;
 use crate::error::KafkaError;
 use crate::native::queue::Queue;
+use crate::native::topic_ids::topic_ids;
 use crate::partition::TopicPartition;
 
 pub use event::{ConsumerEvent, Polled};
@@ -226,6 +228,18 @@ impl Consumer {
         timeout: Duration,
     ) -> Result<(i64, i64), KafkaError> {
         rebalance::log_range(&self.inner, at, timeout)
+    }
+
+    /// The ids that topics have now, `-` where the broker has none; a topic that does not exist is left out.
+    ///
+    /// # Errors
+    /// Where the broker does not answer within `timeout`.
+    pub fn topic_ids(
+        &self,
+        topics: &[String],
+        timeout: Duration,
+    ) -> Result<BTreeMap<String, String>, KafkaError> {
+        topic_ids(self.inner.client(), topics, timeout)
     }
 }
 
