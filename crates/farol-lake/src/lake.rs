@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use deltalake::kernel::StructType;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
-use deltalake::logstore::{LogStoreRef, StorageConfig, logstore_with};
+use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake::operations::create::CreateBuilder;
 use deltalake::{DeltaTable, DeltaTableError};
 use futures::TryStreamExt as _;
@@ -156,17 +156,13 @@ impl Lake {
         let mut url = self.0.url.clone();
         let path = format!("{}/{name}/", url.path().trim_end_matches('/'));
         url.set_path(&path);
-        // The store is given: `logstore_with` only knows the schemes of its own stores, and picks by scheme
-        // nothing but what a commit's put-if-absent needs.
-        let config = StorageConfig::default();
-        logstore_with(self.0.root.clone(), &url, config.clone()).unwrap_or_else(|_| {
-            deltalake::logstore::default_logstore(
-                self.table_store(name),
-                self.0.root.clone(),
-                &url,
-                &config,
-            )
-        })
+        // The store is given, whatever the scheme; the library's registry only knows those of its own stores.
+        default_logstore(
+            self.table_store(name),
+            self.0.root.clone(),
+            &url,
+            &StorageConfig::default(),
+        )
     }
 }
 
