@@ -81,6 +81,40 @@ fn a_topic_deleted_and_created_again_is_another_log() {
 }
 
 #[test]
+fn a_topic_created_again_and_filled_past_the_old_position_is_read_from_its_start() {
+    let kafka = RealKafka::shared();
+    let farol = Farol::new(&kafka.brokers(), &[("refilled.traces", "trace", 1)], "");
+    kafka.create_topic("refilled.traces", 1, &[]);
+    let before = ids("refilled-a", 0..40);
+    kafka.send("refilled.traces", keyed_traces(&before));
+    let process = farol.start(&["run", "--roles", "ingest"]);
+    let rows = || farol.number("SELECT count(*) AS n FROM traces");
+    wait_until("the old topic is read", PATIENCE, || {
+        (rows() == 40).then_some(())
+    });
+    kafka.delete_topic("refilled.traces");
+    kafka.create_topic("refilled.traces", 1, &[]);
+    // At once, before the client looks at the metadata again: the old position lies within the new log.
+    let after = ids("refilled-b", 0..300);
+    kafka.send("refilled.traces", keyed_traces(&after));
+    wait_until("the new topic is read", PATIENCE, || {
+        (rows() >= 340).then_some(())
+    });
+    assert_eq!(process.stop(), Some(0));
+    farol.drain();
+    assert_eq!(farol.event_ids("traces"), [before, after].concat());
+    assert_eq!(
+        farol.totals(),
+        Totals {
+            read: 300,
+            stored: 300,
+            ..Totals::default()
+        }
+    );
+    farol.verify();
+}
+
+#[test]
 fn what_retention_took_before_it_was_read_is_counted_and_the_rest_goes_on() {
     let kafka = RealKafka::shared();
     let farol = Farol::new(&kafka.brokers(), &[("retained.traces", "trace", 3)], "");

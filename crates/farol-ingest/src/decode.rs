@@ -46,6 +46,8 @@ pub(crate) struct Chunk {
     pub dead_letters: Vec<DeadLetter>,
     /// Entries read.
     pub read: i64,
+    /// The first record's offset.
+    pub first: i64,
     /// One past the last record's offset.
     pub next: i64,
     /// When Kafka got the oldest of these records, milliseconds since the epoch.
@@ -108,6 +110,9 @@ impl ChunkDecoder {
                 .dead_letters
                 .push(DeadLetter::new(message, reject)),
         }
+        if gathering.read == 0 {
+            gathering.first = message.offset();
+        }
         gathering.read += 1;
         gathering.next = message.offset() + 1;
         gathering.raw_bytes += message.payload().map_or(0, <[u8]>::len);
@@ -135,6 +140,7 @@ impl ChunkDecoder {
             max_event_time_us: decoded.max_event_time_us,
             dead_letters: gathering.dead_letters,
             read: gathering.read,
+            first: gathering.first,
             next: gathering.next,
             oldest_timestamp_ms: gathering.oldest_timestamp_ms,
             raw_bytes: gathering.raw_bytes,
@@ -147,6 +153,7 @@ struct Gathering {
     offsets: Vec<i64>,
     dead_letters: Vec<DeadLetter>,
     read: i64,
+    first: i64,
     next: i64,
     oldest_timestamp_ms: Option<i64>,
     raw_bytes: usize,

@@ -15,6 +15,9 @@ pub enum IngestError {
     /// Rows could not be put together.
     #[error("Arrow: {0}")]
     Arrow(#[from] arrow::error::ArrowError),
+    /// A topic went away while its ends were asked for.
+    #[error("the topic `{0}` is not there at present; create it, or try again")]
+    TopicGone(String),
     /// The client reported an error it cannot recover from.
     #[error("Kafka's client cannot go on: {0}; start Farol again, nothing that was read is lost")]
     ConsumerFatal(String),

@@ -8,22 +8,28 @@
 //! answer that was lost is found in the log. A partition whose mark another owner has moved is dropped from
 //! the flush, and the rest goes on without it.
 
-use std::collections::{BTreeMap, HashSet};
+mod files;
+
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
-use arrow::compute::filter_record_batch;
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::array::RecordBatch;
 use fail::fail_point;
 use farol_events::Kind;
-use farol_lake::{Commit, LakeError, Outcome, Step, Table, Upload};
+use farol_kafka::Consumer;
+use farol_lake::{Commit, LakeError, Outcome, Step, Table};
 
 use crate::clock::{day_of, now_us};
-use crate::dead_letter::{self, DeadLetter};
+use crate::dead_letter::DeadLetter;
 use crate::error::IngestError;
 use crate::marks::{Mark, Marks};
+use crate::recreated::recreated;
 use crate::slot::Part;
 use crate::tables::Tables;
+
+use files::letter_batches;
+pub(crate) use files::upload_rows;
 
 /// The longest pause between two tries.
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
@@ -57,7 +63,7 @@ pub(crate) struct FlushDone {
     pub oldest_timestamp_ms: Option<i64>,
     /// By epoch: the marks now in the lake, and the dead letters' own mark.
     pub committed: Vec<Committed>,
-    /// Epochs whose partition has another owner, or had one in between.
+    /// Epochs whose partition has another owner, or had one in between, or whose topic is another by now.
     pub overtaken: Vec<u64>,
     /// Set where tries were limited and ran out.
     pub failed: Option<IngestError>,
@@ -72,11 +78,12 @@ pub(crate) struct Committed {
     pub dead_letters_next: Option<i64>,
 }
 
-/// Runs a flush until every part of it is committed or overtaken, or its tries run out. `report` hears of
-/// each failed try.
+/// Runs a flush until every part of it is committed or overtaken, or its tries run out. Nothing of the epochs in
+/// `recreated` is committed. `report` hears of each failed try.
 pub(crate) async fn flush(
     tables: Tables,
     job: FlushJob,
+    recreated: Vec<u64>,
     report: impl Fn(Option<&str>),
 ) -> FlushDone {
     let began = std::time::Instant::now();
@@ -92,6 +99,8 @@ pub(crate) async fn flush(
     let max_attempts = job.max_attempts;
     let mut attempts = 0;
     let mut flushing = Flushing::new(&tables, job);
+    flushing.leave_out(&recreated);
+    done.overtaken = recreated;
     while !flushing.parts.is_empty() {
         match flushing.advance().await {
             Ok(Advance::Committed) => {
@@ -242,7 +251,7 @@ impl<'a> Flushing<'a> {
             .ok_or(IngestError::ThreadEnded("flush"))
     }
 
-    /// Drops the partitions that another owner has taken further: what it read, it has committed itself.
+    /// Drops partitions: of what another owner has taken further, or of a log that is not theirs.
     fn leave_out(&mut self, epochs: &[u64]) {
         let out: HashSet<_> = epochs.iter().copied().collect();
         self.parts.retain(|part| !out.contains(&part.slot.epoch));
@@ -359,128 +368,25 @@ fn step(part: &Part) -> Step {
     }
 }
 
-/// Dead letters as batches, each small enough for 32-bit offsets.
-fn letter_batches(
-    letters: &[(&crate::marks::PartitionKey, &DeadLetter)],
-    now: i64,
-) -> Result<Vec<RecordBatch>, IngestError> {
-    const MAX_BYTES: usize = 256 << 20;
-    let mut batches = Vec::new();
-    let (mut begin, mut bytes) = (0, 0);
-    for (index, (_, letter)) in letters.iter().enumerate() {
-        if bytes > 0 && bytes + letter.bytes() > MAX_BYTES {
-            batches.push(dead_letter::to_batch(
-                letters[begin..index].iter().copied(),
-                now,
-            )?);
-            (begin, bytes) = (index, 0);
-        }
-        bytes += letter.bytes();
-    }
-    batches.push(dead_letter::to_batch(
-        letters[begin..].iter().copied(),
-        now,
-    )?);
-    Ok(batches)
-}
-
-/// Writes rows to one file per day.
-pub(crate) async fn upload_rows(table: &Table, rows: &[Rows]) -> Result<Vec<Upload>, IngestError> {
-    let mut uploads = Vec::new();
-    for (day, batches) in by_day(rows)? {
-        uploads.push(table.upload(Some(day), batches).await?);
-    }
-    Ok(uploads)
-}
-
-/// Sorts rows by the day of their event time; most batches lie within one day and are not touched.
-fn by_day(rows: &[Rows]) -> Result<BTreeMap<i32, Vec<RecordBatch>>, IngestError> {
-    let mut days = BTreeMap::<i32, Vec<RecordBatch>>::new();
-    for rows in rows.iter().filter(|rows| rows.batch.num_rows() > 0) {
-        if rows.min_day == rows.max_day {
-            days.entry(rows.min_day)
-                .or_default()
-                .push(rows.batch.clone());
-            continue;
-        }
-        let of_row = days_of(&rows.batch)?;
-        let distinct: std::collections::BTreeSet<_> = of_row.iter().copied().collect();
-        for day in distinct {
-            let keep: BooleanArray = of_row.iter().map(|of| Some(*of == day)).collect();
-            days.entry(day)
-                .or_default()
-                .push(filter_record_batch(&rows.batch, &keep)?);
-        }
-    }
-    Ok(days)
-}
-
-fn days_of(batch: &RecordBatch) -> Result<Vec<i32>, IngestError> {
-    let column = batch
-        .column_by_name("event_time")
-        .and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>())
-        .filter(|column| column.null_count() == 0)
-        .ok_or_else(|| {
-            arrow::error::ArrowError::SchemaError(
-                "rows without an event_time in microseconds".into(),
-            )
-        })?;
-    Ok(column
-        .values()
-        .iter()
-        .map(|time_us| day_of(*time_us))
-        .collect())
-}
-
-/// Runs [`flush`] on the runtime and hands its outcome to `deliver`.
+/// Runs [`flush`] on the runtime, after asking whether the topics are still the same, and hands its outcome to
+/// `deliver`.
 pub(crate) fn spawn(
     runtime: &tokio::runtime::Handle,
     tables: Tables,
+    consumer: Arc<Consumer>,
     job: FlushJob,
     report: impl Fn(Option<&str>) + Send + Sync + 'static,
     deliver: impl FnOnce(FlushDone) + Send + 'static,
 ) {
-    runtime.spawn(async move { deliver(flush(tables, job, report).await) });
+    runtime.spawn(async move {
+        let recreated = recreated(consumer, &job.parts).await;
+        deliver(flush(tables, job, recreated, report).await);
+    });
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use arrow::array::{ArrayRef, TimestampMicrosecondArray};
-
     use super::*;
-
-    const DAY_US: i64 = 86_400_000_000;
-
-    fn rows(times: &[i64]) -> Rows {
-        let column = TimestampMicrosecondArray::from(times.to_vec()).with_timezone("UTC");
-        let batch =
-            RecordBatch::try_from_iter([("event_time", Arc::new(column) as ArrayRef)]).unwrap();
-        let days = || times.iter().map(|time| day_of(*time));
-        let (min_day, max_day) = (days().min().unwrap(), days().max().unwrap());
-        Rows {
-            epoch: 1,
-            batch,
-            min_day,
-            max_day,
-        }
-    }
-
-    #[test]
-    fn rows_are_filed_under_the_day_of_their_event_time() {
-        let days = by_day(&[rows(&[1, 2]), rows(&[3, DAY_US, 5, 3 * DAY_US])]).unwrap();
-        let counts: Vec<_> = days
-            .iter()
-            .map(|(day, batches)| {
-                (
-                    *day,
-                    batches.iter().map(RecordBatch::num_rows).sum::<usize>(),
-                )
-            })
-            .collect();
-        assert_eq!(counts, [(0, 4), (1, 1), (3, 1)]);
-    }
 
     #[test]
     fn pauses_grow_and_are_bounded() {

@@ -31,6 +31,7 @@ mod measure;
 mod options;
 mod partition;
 mod readiness;
+mod recreated;
 pub mod replay;
 pub mod resume;
 mod seen;

@@ -58,6 +58,12 @@ impl Partition {
         self.next
     }
 
+    /// Whether records from `first` on follow what was taken into account. Kafka's client must not hand a
+    /// record over twice; if it does, nothing of it may be counted.
+    pub fn continues_at(&self, first: i64) -> bool {
+        first >= self.next
+    }
+
     /// Takes entries into account, up to the offset before `next`.
     pub fn take(&mut self, tally: &Tally, next: i64, now: Instant) {
         self.tally.read += tally.read;
@@ -208,6 +214,23 @@ mod tests {
         assert!(!partition.is_committed());
         partition.landed(second.after, None);
         assert!(partition.is_committed());
+    }
+
+    #[test]
+    fn a_record_handed_over_again_does_not_continue() {
+        let mut partition = partition(Marks::default(), 5, 0);
+        assert!(partition.continues_at(5) && !partition.continues_at(4));
+        let tally = Tally {
+            read: 2,
+            stored: 2,
+            ..Tally::default()
+        };
+        partition.take(&tally, 7, Instant::now());
+        assert!(
+            partition.continues_at(7) && partition.continues_at(9),
+            "gaps are no loss"
+        );
+        assert!(!partition.continues_at(6));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use farol_kafka::{Admin, Consumer, KafkaConfig};
+use farol_kafka::{Admin, Consumer, KafkaConfig, TopicPartition};
 use farol_lake::Lake;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -152,17 +152,21 @@ fn bounded(mut kafka: KafkaConfig, options: &IngestOptions) -> KafkaConfig {
 /// Every partition's end as it stands now.
 fn drain_targets(admin: &Admin, cluster_id: &str, topics: &[String]) -> Result<Drain, IngestError> {
     let ids = admin.topic_ids(topics)?;
-    let targets = admin.ranges(topics)?.into_iter().map(|(at, range)| {
+    let target = |(at, range): (TopicPartition, (i64, i64))| {
         let topic = at.topic.to_string();
-        let topic_id = ids.get(&topic).cloned().unwrap_or_else(|| "-".to_owned());
+        // A topic that goes away just now must not be taken for one without an id: that is another log's name.
+        let gone = || IngestError::TopicGone(topic.clone());
+        let topic_id = ids.get(&topic).cloned().ok_or_else(gone)?;
         let key = PartitionKey {
             cluster_id: cluster_id.to_owned(),
             topic,
             topic_id,
             partition: at.partition,
         };
-        (key, range)
-    });
+        Ok((key, range))
+    };
+    let targets = admin.ranges(topics)?.into_iter().map(target);
+    let targets = targets.collect::<Result<Vec<_>, IngestError>>()?;
     Ok(Drain::new(targets, Instant::now()))
 }
 
