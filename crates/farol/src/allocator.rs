@@ -2,11 +2,12 @@
 //!
 //! It gives every thread an arena of its own, up to eight for each core, and what one thread frees another cannot
 //! have. Ingest's buffers are filled by some threads and freed by others: a drain of 10 million events peaked at 995 MiB
-//! with the default and at 686 MiB with two arenas, in the same time (`benches/README.md`).
+//! with the default, at 762 MiB with four arenas and at 686 MiB with two; four cost about 4 % of CPU time, two about
+//! 10 % (`benches/README.md`).
 
-/// Enough for the threads that allocate at the same moment on the hot path.
+/// About as many as threads that allocate at the same moment on the hot path.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-const ARENAS: libc::c_int = 2;
+const ARENAS: libc::c_int = 4;
 
 /// Bounds the allocator's arenas, unless the operator's `MALLOC_ARENA_MAX` says otherwise. To be called before there
 /// are threads.
