@@ -9,6 +9,7 @@
 //! * [`Lake`] is a place; [`Table`] a handle on one table, which follows its log.
 //! * [`commit`] is how anything gets into a table: exactly once, whoever else writes.
 //! * [`file`](mod@file) encodes and uploads; [`maintenance`] keeps files few and storage small.
+//! * [`sketch`] summarises values so that summaries merge exactly.
 //! * [`sql`] answers queries.
 
 pub mod commit;
@@ -16,6 +17,7 @@ mod error;
 pub mod file;
 mod lake;
 pub mod maintenance;
+pub mod sketch;
 mod spec;
 pub mod sql;
 mod table;
