@@ -12,6 +12,7 @@
 //! * [`sketch`] summarises values so that summaries merge exactly.
 //! * [`sql`] answers queries.
 
+mod additions;
 pub mod commit;
 mod error;
 pub mod file;
@@ -22,6 +23,7 @@ mod spec;
 pub mod sql;
 mod table;
 
+pub use additions::{AddedFile, AdditionLimits, Additions};
 pub use commit::{Commit, Marks, Operation, Outcome, Step, Upload};
 pub use error::LakeError;
 pub use lake::Lake;

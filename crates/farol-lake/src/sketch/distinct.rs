@@ -93,7 +93,9 @@ impl DistinctSketch {
 
 fn registers(coupons: &[u32]) -> Box<[u8; REGISTERS]> {
     let mut registers = Box::new([0; REGISTERS]);
-    coupons.iter().for_each(|coupon| raise(&mut registers, *coupon));
+    coupons
+        .iter()
+        .for_each(|coupon| raise(&mut registers, *coupon));
     registers
 }
 
@@ -255,7 +257,10 @@ mod tests {
     fn few_are_counted_exactly_and_many_closely() {
         for count in [0_u32, 1, 5, 7, 8, 50, 300, 384] {
             let estimate = sketch(0..count).estimate();
-            assert!((estimate - f64::from(count)).abs() < 0.5, "{count}: {estimate}");
+            assert!(
+                (estimate - f64::from(count)).abs() < 0.5,
+                "{count}: {estimate}"
+            );
         }
         for count in [385_u32, 1_000, 10_000, 200_000] {
             let estimate = sketch(0..count).estimate();

@@ -106,9 +106,7 @@ impl QuantileSketch {
             reason,
         };
         let mut rest = bytes;
-        let (head, tail) = rest
-            .split_at_checked(17)
-            .ok_or(wrong("they are too few"))?;
+        let (head, tail) = rest.split_at_checked(17).ok_or(wrong("they are too few"))?;
         rest = tail;
         if head[0] != ENCODING {
             return Err(wrong("the first byte is of no known encoding"));
@@ -191,7 +189,10 @@ impl Bins {
 
     fn merge(&mut self, other: &Self) {
         if other.bins.len() * 8 < self.bins.len() {
-            other.bins.iter().for_each(|(key, count)| self.add(*key, *count));
+            other
+                .bins
+                .iter()
+                .for_each(|(key, count)| self.add(*key, *count));
             return;
         }
         let mut merged = Vec::with_capacity(self.bins.len().max(other.bins.len()));
@@ -289,7 +290,10 @@ mod tests {
         for q in [0.01, 0.5, 0.9, 0.95, 0.99, 0.999] {
             let exact = values[(q * 9_999.0) as usize];
             let got = sketch.quantile(q).unwrap();
-            assert!((got - exact).abs() <= RELATIVE_ERROR * exact, "{q}: {got}, exactly {exact}");
+            assert!(
+                (got - exact).abs() <= RELATIVE_ERROR * exact,
+                "{q}: {got}, exactly {exact}"
+            );
         }
         assert_eq!(sketch.quantile(0.0), Some(1.0));
         assert_eq!(sketch.quantile(1.0), Some(10_000.0));
@@ -301,7 +305,11 @@ mod tests {
     #[test]
     fn one_value_is_every_quantile() {
         let sketch = sketch(&[1234.5]);
-        assert_eq!(sketch.quantile(0.5), Some(1234.5), "clamped to the extremes");
+        assert_eq!(
+            sketch.quantile(0.5),
+            Some(1234.5),
+            "clamped to the extremes"
+        );
     }
 
     #[test]

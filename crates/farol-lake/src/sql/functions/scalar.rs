@@ -55,9 +55,7 @@ impl ScalarUDFImpl for Quantile {
                 "quantile(sketch, q) takes a sketch that quantiles() made; it was given {sketch}"
             ),
             [_, q] if !q.is_numeric() && !q.is_null() => {
-                plan_err!(
-                    "quantile(sketch, q) takes a number from 0 to 1 as q; it was given {q}"
-                )
+                plan_err!("quantile(sketch, q) takes a number from 0 to 1 as q; it was given {q}")
             }
             _ => Ok(DataType::Float64),
         }
