@@ -53,7 +53,9 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     };
     // `check` reports on files by itself, and must not stumble over one of them first.
     if let Command::Check(arguments) = &cli.command {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         return runtime.block_on(commands::check::run(arguments, &sources, cli.global.json));
     }
     let loaded = config::load(&sources)?;

@@ -172,6 +172,9 @@ mod tests {
             [Role::Ingest, Role::Jobs, Role::Maintenance, Role::Server]
         );
         let error = roles(&["--roles", "triggers"]).unwrap_err();
-        assert!(error.contains("ingest, jobs, maintenance, server"), "{error}");
+        assert!(
+            error.contains("ingest, jobs, maintenance, server"),
+            "{error}"
+        );
     }
 }

@@ -65,7 +65,8 @@ fn parse_role(name: &str) -> Result<Role, String> {
         .find(|role| role.as_str() == name)
         .ok_or_else(|| match name {
             "triggers" | "publisher" => {
-                "this version has no such role yet; it has ingest, jobs, maintenance, server".to_owned()
+                "this version has no such role yet; it has ingest, jobs, maintenance, server"
+                    .to_owned()
             }
             _ => "the roles are ingest, jobs, maintenance, server".to_owned(),
         })

@@ -23,11 +23,7 @@ struct Checked {
 }
 
 /// Checks the named files, or the configuration that other commands would read.
-pub async fn run(
-    arguments: &CheckArgs,
-    sources: &Sources,
-    json: bool,
-) -> anyhow::Result<Exit> {
+pub async fn run(arguments: &CheckArgs, sources: &Sources, json: bool) -> anyhow::Result<Exit> {
     let files: Vec<Option<PathBuf>> = if arguments.paths.is_empty() {
         vec![sources.file.clone()]
     } else {
@@ -110,10 +106,7 @@ fn say(loaded: &Loaded, jobs: &Jobs, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn say_error(
-    file: Option<&std::path::Path>,
-    error: &impl std::fmt::Display,
-) -> anyhow::Result<()> {
+fn say_error(file: Option<&std::path::Path>, error: &impl std::fmt::Display) -> anyhow::Result<()> {
     output::json(&Checked {
         file: file.map(|file| file.display().to_string()),
         ok: false,

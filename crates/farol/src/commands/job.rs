@@ -54,7 +54,15 @@ async fn list(context: &Context) -> anyhow::Result<Exit> {
             ]
         })
         .collect();
-    let header = ["job", "reads", "window", "version", "behind", "from", "what it measures"];
+    let header = [
+        "job",
+        "reads",
+        "window",
+        "version",
+        "behind",
+        "from",
+        "what it measures",
+    ];
     output::line(output::table(&header, &rows).trim_end())?;
     Ok(Exit::Done)
 }
@@ -104,13 +112,25 @@ async fn explain(context: &Context, name: &str) -> anyhow::Result<Exit> {
         output::json(&told)?;
         return Ok(Exit::Done);
     }
-    let mut text = format!("{}: {}\n", job.name(), job.description().unwrap_or("no description"));
+    let mut text = format!(
+        "{}: {}\n",
+        job.name(),
+        job.description().unwrap_or("no description")
+    );
     // Writing to a string cannot fail.
     let _ = writeln!(text, "from       {}", origin(job));
-    let _ = writeln!(text, "reads      {}, the rows that each new version added", job.reads());
+    let _ = writeln!(
+        text,
+        "reads      {}, the rows that each new version added",
+        job.reads()
+    );
     let _ = writeln!(text, "window     {}", job.window());
     let _ = writeln!(text, "segments   {}", job.segments().join(", "));
-    let _ = writeln!(text, "series     {} at the most, then `other`", job.max_series());
+    let _ = writeln!(
+        text,
+        "series     {} at the most, then `other`",
+        job.max_series()
+    );
     let _ = writeln!(text, "table      partials.{name}, view {name}\n");
     let partials: Vec<_> = job
         .partials()
@@ -163,7 +183,9 @@ async fn over_the_past(context: &Context, arguments: &JobRunArgs) -> anyhow::Res
     let mut plan = replace::plan(&runner, arguments.from, arguments.to).await?;
     let (resumed, pieces) = (plan.done, plan.pieces.len());
     if resumed > 0 {
-        tracing::info!("going on after {resumed} of {pieces} pieces, where an earlier run was stopped");
+        tracing::info!(
+            "going on after {resumed} of {pieces} pieces, where an earlier run was stopped"
+        );
     }
     let bar = context.progress(job.name(), pieces as u64, "pieces");
     bar.set(resumed as u64);
@@ -181,13 +203,19 @@ async fn over_the_past(context: &Context, arguments: &JobRunArgs) -> anyhow::Res
     bar.finish();
     let done = plan.done == pieces;
     if context.json {
-        output::json(&json!({"job": job.name(), "pieces": pieces, "done": plan.done, "partials": partials}))?;
+        output::json(
+            &json!({"job": job.name(), "pieces": pieces, "done": plan.done, "partials": partials}),
+        )?;
     } else {
         output::line(&format!(
             "{}: {} of {pieces} pieces replaced, {partials} partials{}",
             job.name(),
             plan.done,
-            if done { "" } else { "; the same command goes on from there" }
+            if done {
+                ""
+            } else {
+                "; the same command goes on from there"
+            }
         ))?;
     }
     Ok(if done { Exit::Done } else { Exit::Degraded })

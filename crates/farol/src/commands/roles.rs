@@ -84,7 +84,12 @@ pub async fn play(context: &Context, plan: Plan<'_>) -> anyhow::Result<Option<In
             Role::Ingest => {
                 let health = Health::default();
                 let reasons = health.clone();
-                watch(&readiness, "ingest", move || reasons.reasons(), stop.clone());
+                watch(
+                    &readiness,
+                    "ingest",
+                    move || reasons.reasons(),
+                    stop.clone(),
+                );
                 spawn_ingest(context, &plan, &lake, health, stop.clone(), &mut tasks);
             }
             Role::Jobs => {

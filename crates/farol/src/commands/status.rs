@@ -62,7 +62,11 @@ pub async fn run(context: &Context) -> anyhow::Result<Exit> {
             },
         })?;
     } else {
-        let told = format!("{}{}", text(&partitions, now_us), text_of_jobs(&jobs, now_us));
+        let told = format!(
+            "{}{}",
+            text(&partitions, now_us),
+            text_of_jobs(&jobs, now_us)
+        );
         output::line(told.trim_end())?;
     }
     if let Err(reason) = &broker {
