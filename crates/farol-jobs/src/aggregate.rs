@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::cast as cast_array;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::{Column, DataFusionError, ScalarValue};
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::{TableProvider, provider_as_source};
@@ -42,7 +42,7 @@ pub async fn contributions(
         frame = frame.filter(time().gt_eq(at(from)).and(time().lt(at(to))))?;
     }
     let mut groups = vec![window_of(job.window(), time()).alias(WINDOW_START)];
-    let text = |name: &String| cast(ident(name), arrow::datatypes::DataType::Utf8).alias(name);
+    let text = |name: &String| cast(ident(name), DataType::Utf8).alias(name);
     groups.extend(job.segments().iter().map(text));
     let aggregates = job.partials().iter().map(|partial| {
         let column = ident(&partial.name);
@@ -152,15 +152,13 @@ fn aggregate(
     Ok(context.udaf(name)?.call(vec![argument]))
 }
 
-/// The start of the window that a time is in.
+/// The start of the window that a time is in. Whole numbers of microseconds reach every time that a table can hold;
+/// `date_bin` would go through nanoseconds, which do not.
 fn window_of(width: Width, time: Expr) -> Expr {
-    let epoch = lit(ScalarValue::TimestampMicrosecond(
-        Some(0),
-        Some("UTC".into()),
-    ));
-    let bin =
-        datafusion::functions::datetime::date_bin().call(vec![lit(interval(width)), time, epoch]);
-    cast(bin, time_type())
+    let time_us = cast(time, DataType::Int64);
+    let width_us = lit(width.micros());
+    let within = ((time_us.clone() % width_us.clone()) + width_us.clone()) % width_us;
+    cast(time_us - within, time_type())
 }
 
 fn interval(width: Width) -> ScalarValue {
