@@ -10,7 +10,8 @@ use crate::harness::kafka::RealKafka;
 
 fn prepared(topic: &'static str) -> Farol {
     let kafka = RealKafka::shared();
-    let farol = Farol::new(&kafka.brokers(), &[(topic, "trace", 2)], "");
+    let more = "jobs: {interval: 100ms}\n";
+    let farol = Farol::new(&kafka.brokers(), &[(topic, "trace", 2)], more);
     farol.ok(&["topics", "create"]);
     kafka.send(topic, keyed_traces(&ids("measured", 0..500)));
     farol

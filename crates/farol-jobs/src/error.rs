@@ -63,6 +63,18 @@ pub enum JobError {
         /// The names that there are.
         known: Vec<String>,
     },
+    /// The job's partials have other columns than those that it kept so far.
+    #[error(
+        "job `{job}` keeps other partials than before ({reason}); give the changed job another name, or delete `{table}` in the lake and let it begin anew"
+    )]
+    Changed {
+        /// The job.
+        job: String,
+        /// The table of its partials.
+        table: String,
+        /// The first difference.
+        reason: String,
+    },
     /// Others kept committing in between.
     #[error(
         "job `{job}` was overtaken {attempts} times in a row; is another process running it over the same range?"

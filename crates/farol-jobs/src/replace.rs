@@ -1,14 +1,20 @@
 //! Whole windows in the place of others: a backfill over a range, or what a job missed.
 //!
-//! The new partials are computed from one version of the input; what is there of those windows is removed, and rows
-//! of the same files that belong to other windows are written again, all in one commit. It demands the job's progress
-//! where it was: what the live runner adds in the meantime makes it look again, and what it adds later comes on top.
+//! New partials are computed from the version of the input that the job's progress names, and committed in place of
+//! the files that stood for that progress; rows of those files that belong to other windows are written again. The
+//! commit moves the guard of maintenance, which excludes compaction and any other replacement. The live runner is not
+//! in its way: what it commits in the meantime, or later, is of later versions of the input, in files of its own. So a
+//! busy job cannot keep a backfill from ending, nor a backfill a job from being fresh.
+
+use std::sync::Arc;
 
 use datafusion::common::ScalarValue;
+use datafusion::datasource::TableProvider;
+use datafusion::functions_aggregate::expr_fn::min;
 use datafusion::logical_expr::{Expr, ident, lit};
 use fail::fail_point;
 use farol_lake::maintenance::Replacement;
-use farol_lake::{Outcome, Step, Table, Upload};
+use farol_lake::{LakeError, Outcome, Step, Table, Upload};
 
 use crate::aggregate::contributions;
 use crate::definition::WINDOW_START;
@@ -82,7 +88,7 @@ pub async fn next_piece(runner: &mut Runner, plan: &mut Plan) -> Result<u64, Job
         return Ok(0);
     };
     for _ in 0..ATTEMPTS_MAX {
-        let at = progress(&runner.output, &runner.job).await?;
+        let (replacement, at) = files_of(runner, range).await?;
         let (Some(input), Some(version)) = (runner.input().await?, at.version) else {
             return Err(JobError::Range(format!(
                 "job `{}` has not run yet, so there is nothing to replace; `farol run --roles jobs` runs it",
@@ -90,12 +96,15 @@ pub async fn next_piece(runner: &mut Runner, plan: &mut Plan) -> Result<u64, Job
             )));
         };
         let rows = input.rows_at(version).await?;
+        let computed = compute(runner, &replacement, rows, range).await?;
+        runner.tell_overflow(computed.beyond);
         let counted = Step {
             guard: plan.id.clone(),
             from: (plan.count > 0).then_some(plan.count),
             marks: vec![(plan.id.clone(), plan.count + 1)],
         };
-        let (outcome, partials) = windows(runner, rows, range, at, at, vec![counted]).await?;
+        let partials = computed.partials;
+        let outcome = commit(runner, &replacement, counted, computed.uploads).await?;
         if let Outcome::Committed { .. } = outcome {
             plan.count += 1;
             plan.done += 1;
@@ -108,7 +117,7 @@ pub async fn next_piece(runner: &mut Runner, plan: &mut Plan) -> Result<u64, Job
     })
 }
 
-/// Replaces every window that the input still has rows of.
+/// Replaces every window that the input still has rows of, and moves the job's progress.
 pub(crate) async fn rebuild(
     runner: &mut Runner,
     input: &Table,
@@ -117,66 +126,104 @@ pub(crate) async fn rebuild(
 ) -> Result<Stepped, JobError> {
     let version = to.version.unwrap_or(0);
     let rows = input.rows_at(version).await?;
-    let context = working_context()?;
-    let oldest = context
+    let oldest = working_context()?
         .read_table(rows.clone())?
-        .aggregate(
-            vec![],
-            vec![datafusion::functions_aggregate::expr_fn::min(ident(
-                "event_time",
-            ))],
-        )?
+        .aggregate(vec![], vec![min(ident("event_time"))])?
         .collect()
         .await?;
-    let oldest_us =
-        oldest.first().and_then(
-            |batch| match ScalarValue::try_from_array(batch.column(0), 0) {
-                Ok(ScalarValue::TimestampMicrosecond(time_us, _)) => time_us,
-                _ => None,
-            },
-        );
-    let start = oldest_us.map_or(i64::MAX, |time_us| runner.job.window().start_of(time_us));
-    let (outcome, partials) =
-        windows(runner, rows, (start, i64::MAX), from, to, Vec::new()).await?;
+    let oldest = oldest
+        .first()
+        .map(|batch| ScalarValue::try_from_array(batch.column(0), 0));
+    let start = match oldest.transpose()? {
+        Some(ScalarValue::TimestampMicrosecond(Some(time_us), _)) => {
+            runner.job.window().start_of(time_us)
+        }
+        _ => i64::MAX,
+    };
+    let range = (start, i64::MAX);
+    let (replacement, at) = files_of(runner, range).await?;
+    if at.version != from.version {
+        return Ok(Stepped::Overtaken);
+    }
+    let computed = compute(runner, &replacement, rows, range).await?;
+    let to = Progress {
+        overflowed: to.overflowed + computed.beyond as i64,
+        ..to
+    };
+    let step = from.step_to(&runner.job, to);
+    let outcome = commit(runner, &replacement, step, computed.uploads).await?;
+    runner.tell_overflow(computed.beyond);
     Ok(match outcome {
         Outcome::Committed { .. } => Stepped::Advanced {
             through: version,
             behind: 0,
-            partials,
+            partials: computed.partials,
         },
         Outcome::Overtaken { .. } => Stepped::Overtaken,
     })
 }
 
-/// Commits the partials of `rows` within a range in place of those that are there.
-async fn windows(
+/// The files that hold partials of a range, and the progress that they stand for.
+async fn files_of(runner: &Runner, range: (i64, i64)) -> Result<(Replacement, Progress), JobError> {
+    loop {
+        let before = progress(&runner.output, &runner.job).await?;
+        let found = Replacement::of_range(&runner.output, WINDOW_START, Some(range)).await?;
+        // Whoever adds partials moves the progress: where it stayed, the files are those of it.
+        if progress(&runner.output, &runner.job).await?.version == before.version {
+            return Ok((found, before));
+        }
+    }
+}
+
+/// What is to be committed in place of a range.
+struct Computed {
+    uploads: Vec<Upload>,
+    /// Rows of partials within the range.
+    partials: u64,
+    /// Those of them that are kept under `other`.
+    beyond: u64,
+}
+
+async fn compute(
     runner: &mut Runner,
-    rows: std::sync::Arc<dyn datafusion::datasource::TableProvider>,
+    replacement: &Replacement,
+    rows: Arc<dyn TableProvider>,
     range: (i64, i64),
-    from: Progress,
-    to: Progress,
-    mut steps: Vec<Step>,
-) -> Result<(Outcome, u64), JobError> {
-    let replacement = Replacement::of_range(&runner.output, WINDOW_START, Some(range)).await?;
-    let kept = outside(runner, &replacement, range).await?;
+) -> Result<Computed, JobError> {
+    let kept = outside(runner, replacement, range).await?;
     let context = working_context()?;
     let frame = contributions(&context, &runner.job, rows, Some(range)).await?;
     let (mut uploads, beyond) = runner.upload(frame, Series::Limited).await?;
     let partials = uploads.iter().map(|upload| upload.rows).sum();
     uploads.extend(kept);
-    let to = Progress {
-        overflowed: to.overflowed + beyond as i64,
-        ..to
-    };
-    steps.push(from.step_to(&runner.job, to));
+    Ok(Computed {
+        uploads,
+        partials,
+        beyond,
+    })
+}
+
+async fn commit(
+    runner: &Runner,
+    replacement: &Replacement,
+    step: Step,
+    uploads: Vec<Upload>,
+) -> Result<Outcome, JobError> {
     fail_point!("jobs.before_commit", |_| Err(JobError::Failpoint(
         "jobs.before_commit"
     )));
-    let outcome = replacement.commit(&runner.output, steps, uploads).await?;
+    let committed = replacement
+        .commit(&runner.output, vec![step], uploads)
+        .await;
+    let outcome = match committed {
+        // Another program removed a file of ours: look again.
+        Err(LakeError::FileGone { .. }) => Outcome::Overtaken { steps: Vec::new() },
+        other => other?,
+    };
     fail_point!("jobs.after_commit", |_| Err(JobError::Failpoint(
         "jobs.after_commit"
     )));
-    Ok((outcome, partials))
+    Ok(outcome)
 }
 
 /// The rows of files to be replaced that belong to other windows, written again.

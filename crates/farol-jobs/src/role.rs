@@ -118,7 +118,11 @@ async fn keep_level(lake: Lake, job: Arc<Job>, options: RunOptions) -> Result<()
                 }
                 // What was opened may be what is wrong.
                 work.runner = None;
-                PAUSE_MAX.min(options.interval * 2_u32.pow(failures.min(6)))
+                if finishing {
+                    options.interval
+                } else {
+                    PAUSE_MAX.min(options.interval * 2_u32.pow(failures.min(6)))
+                }
             }
         };
         tokio::select! {

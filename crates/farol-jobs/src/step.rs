@@ -9,7 +9,7 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::SessionContext;
 use fail::fail_point;
-use farol_lake::{AdditionLimits, Additions, Commit, Lake, Outcome, Table, Upload};
+use farol_lake::{AdditionLimits, Additions, Commit, Lake, LakeError, Outcome, Table, Upload};
 use futures::TryStreamExt as _;
 
 use crate::aggregate::{conform, contributions};
@@ -73,7 +73,16 @@ impl Runner {
     /// # Errors
     /// Where the table is there with other columns: the job was changed; or the store fails.
     pub async fn open(lake: &Lake, job: Arc<Job>) -> Result<Self, JobError> {
-        let output = lake.table(&job.table_name(), &job.table_spec()).await?;
+        let output = match lake.table(&job.table_name(), &job.table_spec()).await {
+            Err(LakeError::OtherColumns { reason, .. }) => {
+                return Err(JobError::Changed {
+                    job: job.name().to_owned(),
+                    table: job.table_name(),
+                    reason,
+                });
+            }
+            other => other?,
+        };
         Ok(Self {
             lake: lake.clone(),
             output,
@@ -203,7 +212,7 @@ impl Runner {
         let limited = series == Series::Limited;
         if limited && self.series.as_ref().is_none_or(SeriesLimit::is_stale) {
             let partials = self.output.snapshot().await?.table_provider().await;
-            let partials = partials.map_err(farol_lake::LakeError::from)?;
+            let partials = partials.map_err(LakeError::from)?;
             self.series = Some(SeriesLimit::load(&self.job, partials).await?);
         }
         let schema = self.job.partials_schema();
@@ -233,7 +242,7 @@ impl Runner {
         Ok((uploads, beyond))
     }
 
-    fn tell_overflow(&self, beyond: u64) {
+    pub(crate) fn tell_overflow(&self, beyond: u64) {
         if beyond > 0 {
             metrics::counter!("farol_job_overflow_total", "job" => self.job.name().to_owned())
                 .increment(beyond);

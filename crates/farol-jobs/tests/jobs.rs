@@ -532,21 +532,66 @@ fn by_hand() -> RecordBatch {
     let mut set = |name: &str, column: ArrayRef| columns[schema.index_of(name).unwrap()] = column;
     let minute = 60_000_000;
     let times = [0, 1, 2 * minute, 2 * minute + 5, 61 * minute].map(|after| START_US + after);
-    set("event_time", Arc::new(TimestampMicrosecondArray::from(times.to_vec()).with_timezone("UTC")));
-    let text = |texts: [Option<&str>; 5]| -> ArrayRef { Arc::new(StringArray::from(texts.to_vec())) };
-    set("service", text([Some("a"), Some("a"), Some("a"), None, Some("a")]));
-    set("status", text([Some("ok"), Some("error"), Some("timeout"), None, Some("rate_limited")]));
-    set("user_id", text([Some("u1"), Some("u1"), Some("u2"), None, Some("u3")]));
-    set("currency", text([Some("USD"), Some("USD"), Some("EUR"), None, None]));
-    let whole = |numbers: [Option<i64>; 5]| -> ArrayRef { Arc::new(Int64Array::from(numbers.to_vec())) };
+    set(
+        "event_time",
+        Arc::new(TimestampMicrosecondArray::from(times.to_vec()).with_timezone("UTC")),
+    );
+    let text =
+        |texts: [Option<&str>; 5]| -> ArrayRef { Arc::new(StringArray::from(texts.to_vec())) };
+    set(
+        "service",
+        text([Some("a"), Some("a"), Some("a"), None, Some("a")]),
+    );
+    set(
+        "status",
+        text([
+            Some("ok"),
+            Some("error"),
+            Some("timeout"),
+            None,
+            Some("rate_limited"),
+        ]),
+    );
+    set(
+        "user_id",
+        text([Some("u1"), Some("u1"), Some("u2"), None, Some("u3")]),
+    );
+    set(
+        "currency",
+        text([Some("USD"), Some("USD"), Some("EUR"), None, None]),
+    );
+    let whole =
+        |numbers: [Option<i64>; 5]| -> ArrayRef { Arc::new(Int64Array::from(numbers.to_vec())) };
     set("retries", whole([None, Some(2), None, None, Some(1)]));
-    set("input_tokens", whole([Some(100), Some(200), None, None, Some(50)]));
-    set("output_tokens", whole([Some(10), Some(30), Some(5), Some(7), None]));
-    let double = |numbers: [Option<f64>; 5]| -> ArrayRef { Arc::new(Float64Array::from(numbers.to_vec())) };
-    set("latency_ms", double([Some(100.0), Some(300.0), Some(1_000.0), None, Some(20.0)]));
-    set("time_to_first_token_ms", double([Some(50.0), None, None, None, Some(30.0)]));
-    let cost = arrow::array::Decimal128Array::from(vec![Some(123), Some(1_000_000_000_000), Some(5), None, None]);
-    set("cost", Arc::new(cost.with_precision_and_scale(38, 12).unwrap()));
+    set(
+        "input_tokens",
+        whole([Some(100), Some(200), None, None, Some(50)]),
+    );
+    set(
+        "output_tokens",
+        whole([Some(10), Some(30), Some(5), Some(7), None]),
+    );
+    let double =
+        |numbers: [Option<f64>; 5]| -> ArrayRef { Arc::new(Float64Array::from(numbers.to_vec())) };
+    set(
+        "latency_ms",
+        double([Some(100.0), Some(300.0), Some(1_000.0), None, Some(20.0)]),
+    );
+    set(
+        "time_to_first_token_ms",
+        double([Some(50.0), None, None, None, Some(30.0)]),
+    );
+    let cost = arrow::array::Decimal128Array::from(vec![
+        Some(123),
+        Some(1_000_000_000_000),
+        Some(5),
+        None,
+        None,
+    ]);
+    set(
+        "cost",
+        Arc::new(cost.with_precision_and_scale(38, 12).unwrap()),
+    );
     RecordBatch::try_new(schema, columns).unwrap()
 }
 
@@ -556,7 +601,10 @@ async fn what_sql_answers_is_as_it_was() {
     let table = place.traces().await;
     let day = START_US.div_euclid(DAY_US) as i32;
     let upload = table.upload(Some(day), vec![by_hand()]).await.unwrap();
-    table.commit(&Commit::append(Vec::new(), vec![upload])).await.unwrap();
+    table
+        .commit(&Commit::append(Vec::new(), vec![upload]))
+        .await
+        .unwrap();
     for job in ["performance", "spend"] {
         level(&mut place.runner(job).await).await;
     }

@@ -80,15 +80,13 @@ impl Replacement {
         mut steps: Vec<Step>,
         uploads: Vec<Upload>,
     ) -> Result<Outcome, LakeError> {
-        if !self.removes.is_empty() {
-            let guard = guard(table.name());
-            steps.push(Step {
-                marks: vec![(guard.clone(), next(self.turn))],
-                guard,
-                from: self.turn,
-            });
-        }
-        // Without a file to remove it only adds.
+        let guard = guard(table.name());
+        steps.push(Step {
+            marks: vec![(guard.clone(), next(self.turn))],
+            guard,
+            from: self.turn,
+        });
+        // Without a file to remove it only adds. The guard is moved all the same: two of them exclude each other.
         let operation = if self.removes.is_empty() {
             Operation::Append
         } else {
