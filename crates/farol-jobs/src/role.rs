@@ -67,7 +67,7 @@ async fn keep_level(lake: Lake, job: Arc<Job>, options: RunOptions) -> Result<()
         lake,
         job,
         runner: None,
-        told: None,
+        told: Told::Unknown,
     };
     let mut failures = 0_u32;
     loop {
@@ -133,13 +133,24 @@ async fn keep_level(lake: Lake, job: Arc<Job>, options: RunOptions) -> Result<()
     }
 }
 
+/// What other processes were last told of a job.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    /// What an earlier process said.
+    Unknown,
+    /// That nothing is wrong.
+    Level,
+    /// That it fails, and why.
+    Failing(String),
+}
+
 /// One job's work.
 struct Work {
     lake: Lake,
     job: Arc<Job>,
     runner: Option<Runner>,
-    /// What was last told to other processes; `None` where that is not known.
-    told: Option<Option<String>>,
+    /// What was last told to other processes.
+    told: Told,
 }
 
 impl Work {
@@ -154,13 +165,13 @@ impl Work {
     }
 
     async fn tell(&mut self, error: Option<&str>) {
-        let error = error.map(ToOwned::to_owned);
-        if self.told.as_ref() == Some(&error) {
+        let now = error.map_or(Told::Level, |error| Told::Failing(error.to_owned()));
+        if self.told == now {
             return;
         }
         if let Some(runner) = &self.runner {
-            tell_error(runner.output(), error.as_deref()).await;
-            self.told = Some(error);
+            tell_error(runner.output(), error).await;
+            self.told = now;
         }
     }
 }

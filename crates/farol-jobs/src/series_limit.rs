@@ -70,7 +70,7 @@ impl SeriesLimit {
         let series = frame.filter(recent)?.select(names)?.distinct()?;
         let mut batches = series.execute_stream().await?;
         while let Some(batch) = batches.try_next().await? {
-            let columns = limit.text(batch.columns())?;
+            let columns = Self::text(batch.columns())?;
             let rows = limit.converter.convert_columns(&columns)?;
             limit.known.extend(rows.iter().map(|row| row.owned()));
         }
@@ -87,7 +87,7 @@ impl SeriesLimit {
         if self.segments == 0 {
             return Ok((batch.clone(), 0));
         }
-        let columns = self.text(&batch.columns()[1..=self.segments])?;
+        let columns = Self::text(&batch.columns()[1..=self.segments])?;
         let rows = self.converter.convert_columns(&columns)?;
         let mut beyond = Vec::with_capacity(batch.num_rows());
         for row in &rows {
@@ -112,7 +112,7 @@ impl SeriesLimit {
         Ok((RecordBatch::try_new(batch.schema(), columns)?, count))
     }
 
-    fn text(&self, columns: &[ArrayRef]) -> Result<Vec<ArrayRef>, JobError> {
+    fn text(columns: &[ArrayRef]) -> Result<Vec<ArrayRef>, JobError> {
         let cast = |column: &ArrayRef| arrow::compute::cast(column, &DataType::Utf8);
         Ok(columns.iter().map(cast).collect::<Result<_, _>>()?)
     }

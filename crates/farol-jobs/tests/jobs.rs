@@ -5,6 +5,7 @@
 mod rows;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -626,7 +627,7 @@ async fn what_sql_answers_is_as_it_was() {
         let (_, stream) = session.query(sql).await.unwrap();
         let batches: Vec<RecordBatch> = stream.try_collect().await.unwrap();
         let rows = arrow::util::pretty::pretty_format_batches(&batches).unwrap();
-        told.push_str(&format!("{sql}\n{rows}\n\n"));
+        writeln!(told, "{sql}\n{rows}\n").unwrap();
     }
     insta::assert_snapshot!("golden", told);
 }

@@ -239,7 +239,7 @@ impl Planner<'_> {
         match type_of("event_time") {
             Some(DataType::Timestamp(..)) => {}
             Some(other) => {
-                errors.push(self.whole_sql(format!("column `event_time` is {other}, not a time")))
+                errors.push(self.whole_sql(format!("column `event_time` is {other}, not a time")));
             }
             None => errors.push(self.whole_sql(
                 "there is no column `event_time`, which says what window a row belongs to",

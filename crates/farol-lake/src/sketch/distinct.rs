@@ -213,16 +213,16 @@ fn write_coupons(coupons: &[u32], bytes: &mut Vec<u8>) {
 
 fn write_registers(registers: &[u8; REGISTERS], bytes: &mut Vec<u8>) {
     // Sums of powers of two, from the registers in their order: the same for the same registers.
-    let (mut low, mut high) = (0.0, 0.0);
+    let (mut low, mut high, mut zeros) = (0.0, 0.0, 0_u32);
     for value in registers {
         let part = 1.0 / (1_u64 << (value & 63)) as f64;
+        zeros += u32::from(*value == 0);
         if *value < 32 {
             low += part;
         } else {
             high += part;
         }
     }
-    let zeros = registers.iter().filter(|value| **value == 0).count() as u32;
     bytes.extend([10, SERIAL_VERSION, FAMILY, LG_K, 0, OUT_OF_ORDER, 0, HLL]);
     for double in [0.0_f64, low, high] {
         bytes.extend(double.to_le_bytes());

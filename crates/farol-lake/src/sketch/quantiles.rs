@@ -66,10 +66,10 @@ impl QuantileSketch {
     /// not a quantile. Of n sorted values from 0, it is the one at ⌊q · (n − 1)⌋.
     pub fn quantile(&self, q: f64) -> Option<f64> {
         let (low, high) = self.range.filter(|_| (0.0..=1.0).contains(&q))?;
-        if q == 0.0 {
+        if q <= 0.0 {
             return Some(low);
         }
-        if q == 1.0 {
+        if q >= 1.0 {
             return Some(high);
         }
         let rank = (q * (self.count() - 1) as f64) as u64;
