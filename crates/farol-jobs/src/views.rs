@@ -325,7 +325,10 @@ mod tests {
         assert_eq!(told(start().gt(at(2 * hours))), from);
         assert_eq!(told(at(2 * hours).lt_eq(start())), from);
         assert_eq!(told(start().lt_eq(at(2 * hours))), before);
-        assert_eq!(told(start().eq(at(2 * hours))), format!("{from} AND {before}"));
+        assert_eq!(
+            told(start().eq(at(2 * hours))),
+            format!("{from} AND {before}")
+        );
         assert_eq!(told(start().not_eq(at(0))), "");
         let other = Expr::Column(Column::from_name("window_end"));
         assert_eq!(told(other.gt(at(0))), "");

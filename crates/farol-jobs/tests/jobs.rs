@@ -337,6 +337,43 @@ async fn order_versions_and_writers_do_not_show() {
     assert_eq!(level(&mut two).await, 0);
 }
 
+/// A live runner that commits all the while neither stops a backfill nor is counted twice by it.
+#[tokio::test]
+async fn windows_are_replaced_beside_a_busy_runner() {
+    let calls = calls(6_000);
+    let expected = Place::new();
+    add(&expected.traces().await, &calls).await;
+    level(&mut expected.runner("performance").await).await;
+
+    let place = Place::new();
+    let table = place.traces().await;
+    add(&table, &calls[..1_000]).await;
+    let mut live = place.runner("performance").await;
+    let mut backfill = place.runner("performance").await;
+    level(&mut live).await;
+    let busy = async {
+        for part in calls[1_000..].chunks(100) {
+            add(&table, part).await;
+            level(&mut live).await;
+        }
+    };
+    let replacing = async {
+        let mut pieces = 0;
+        for _ in 0..6 {
+            let (from, to) = (START_US - DAY_US, START_US + 2 * HOUR_US);
+            let mut plan = replace::plan(&backfill, from, to).await.unwrap();
+            while plan.done < plan.pieces.len() {
+                replace::next_piece(&mut backfill, &mut plan).await.unwrap();
+                pieces += 1;
+            }
+        }
+        pieces
+    };
+    let ((), pieces) = tokio::join!(busy, replacing);
+    assert_eq!(pieces, 30);
+    assert_eq!(place.measures().await, expected.measures().await);
+}
+
 #[tokio::test]
 async fn a_job_that_missed_the_log_rebuilds_from_a_snapshot() {
     let calls = calls(3_000);

@@ -79,7 +79,8 @@ impl ScalarUDFImpl for Quantile {
                     "quantile(sketch, q): q is from 0 to 1, such as 0.95; it was given {wanted}"
                 )));
             }
-            let sketch = QuantileSketch::read(sketches.value(row)).map_err(|error| execution(&error))?;
+            let sketch =
+                QuantileSketch::read(sketches.value(row)).map_err(|error| execution(&error))?;
             values.append_option(sketch.quantile(wanted));
         }
         Ok(ColumnarValue::Array(Arc::new(values.finish())))
@@ -118,7 +119,8 @@ impl ScalarUDFImpl for DistinctCount {
             if sketches.is_null(row) {
                 counts.append_null();
             } else {
-                let sketch = DistinctSketch::read(sketches.value(row)).map_err(|error| execution(&error))?;
+                let sketch =
+                    DistinctSketch::read(sketches.value(row)).map_err(|error| execution(&error))?;
                 counts.append_value(sketch.estimate().round() as i64);
             }
         }
