@@ -1,7 +1,11 @@
 //! `farol lake …`: looks after the tables.
 
+use std::sync::Arc;
+
 use farol_ingest::verify;
-use farol_lake::maintenance::{self, VacuumOptions};
+use farol_jobs::Job;
+use farol_jobs::step::Runner;
+use farol_lake::maintenance::{self, CompactOptions, VacuumOptions};
 use farol_lake::{Lake, Table};
 use serde::Serialize;
 
@@ -122,7 +126,14 @@ async fn compact(context: &Context, names: &[String]) -> anyhow::Result<Exit> {
     options.settled_after = std::time::Duration::ZERO;
     let progress = context.progress("compact", tables.len() as u64, "tables");
     let mut overtaken = false;
+    let jobs = context.jobs().await?;
     for table in &tables {
+        let job = table.name().strip_prefix("partials/");
+        if let Some(job) = job.and_then(|name| jobs.get(name)) {
+            merge_partials(context, &lake, job, &options).await?;
+            progress.add(1);
+            continue;
+        }
         let report = maintenance::compact(table, &options).await?;
         progress.add(1);
         overtaken |= report.overtaken;
@@ -147,6 +158,33 @@ async fn compact(context: &Context, names: &[String]) -> anyhow::Result<Exit> {
         tracing::warn!("another process compacts at the same time; the rest was left to it");
     }
     Ok(Exit::Done)
+}
+
+/// Partials are merged rather than copied: those of one window and segment become one.
+async fn merge_partials(
+    context: &Context,
+    lake: &Lake,
+    job: &Arc<Job>,
+    options: &CompactOptions,
+) -> anyhow::Result<()> {
+    let mut runner = Runner::open(lake, job.clone()).await?;
+    let report = farol_jobs::compact::compact(&mut runner, options).await?;
+    let table = job.table_name();
+    if context.json {
+        return output::json(&serde_json::json!({
+            "table": table, "files_removed": report.files_removed,
+            "files_added": report.files_added, "rows": report.rows,
+        }));
+    }
+    let told = if report.files_removed == 0 {
+        format!("{table}: nothing to merge")
+    } else {
+        format!(
+            "{table}: {} files became {}; {} partials",
+            report.files_removed, report.files_added, report.rows
+        )
+    };
+    Ok(output::line(&told)?)
 }
 
 async fn vacuum(
