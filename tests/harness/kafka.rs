@@ -1,9 +1,8 @@
 //! A real Apache Kafka on loopback, and the few things that tests do to it.
 
-use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
@@ -17,14 +16,13 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::{PATIENCE, root, wait_until};
+use super::{PATIENCE, Served, root, serve, wait_until};
 
 /// A broker with a directory of its own. It ends with this process, however that ends.
 pub struct RealKafka {
     directory: PathBuf,
     ports: (u16, u16),
-    /// Its standard input is what keeps the broker alive.
-    _serving: Child,
+    _serving: Served,
 }
 
 /// A record to send.
@@ -75,19 +73,12 @@ impl RealKafka {
             .expect("a directory")
             .keep();
         let ports = (free_port(), free_port());
-        let mut serving = script("serve")
-            .arg(&directory)
-            .args([ports.0.to_string(), ports.1.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("bash is there");
-        let mut line = String::new();
-        let output = serving.stdout.take().expect("it is piped");
-        BufReader::new(output)
-            .read_line(&mut line)
-            .expect("it can be read");
-        assert_eq!(line, "ready\n", "Kafka did not start");
+        let serving = serve(
+            script("serve")
+                .arg(&directory)
+                .args([ports.0.to_string(), ports.1.to_string()]),
+        );
+        assert_eq!(serving.said, "ready", "Kafka did not start");
         Self {
             directory,
             ports,

@@ -8,8 +8,9 @@ pub mod events;
 pub mod farol;
 pub mod kafka;
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,34 @@ pub fn wait_until<T>(
             "not within {deadline:?}: {what}"
         );
         thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A service in a process of its own, which ends with this one, however that ends.
+pub struct Served {
+    /// The line it said when it was ready.
+    pub said: String,
+    /// Its standard input is what keeps it alive.
+    _process: Child,
+}
+
+/// Starts a service that says a line when it is ready, and ends when its standard input does.
+pub fn serve(command: &mut Command) -> Served {
+    let mut process = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the service's program is there");
+    let mut said = String::new();
+    let output = process.stdout.take().expect("it is piped");
+    BufReader::new(output)
+        .read_line(&mut said)
+        .expect("it can be read");
+    let said = said.trim().to_owned();
+    assert!(!said.is_empty(), "{command:?} did not start");
+    Served {
+        said,
+        _process: process,
     }
 }
 

@@ -1,39 +1,22 @@
 //! A lake that is not on a local disk: everything ingest, SQL and maintenance do goes through the object store's API.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use crate::harness::events::{ids, keyed_traces};
 use crate::harness::farol::{Farol, Totals};
 use crate::harness::kafka::RealKafka;
-use crate::harness::{python, root};
+use crate::harness::{Served, python, root, serve};
 
-/// A server that speaks S3. It ends with this process, however that ends.
-struct S3 {
-    address: String,
-    /// Its standard input is what keeps the server alive.
-    _serving: Child,
-}
+/// A server that speaks S3.
+struct S3(Served);
 
 impl S3 {
     fn start() -> Self {
-        let mut serving = Command::new(python())
-            .arg(root().join("tests/services/s3.py"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("Python is there");
-        let mut line = String::new();
-        let output = serving.stdout.take().expect("it is piped");
-        BufReader::new(output)
-            .read_line(&mut line)
-            .expect("it can be read");
-        assert!(line.starts_with("http://"), "the server did not start");
-        Self {
-            address: line.trim().to_owned(),
-            _serving: serving,
-        }
+        Self(serve(
+            Command::new(python())
+                .arg(root().join("tests/services/s3.py"))
+                .stderr(Stdio::null()),
+        ))
     }
 
     /// The lake's part of a configuration.
@@ -41,7 +24,7 @@ impl S3 {
         format!(
             "lake:\n  uri: s3://farol/{folder}\n  storage_options: {{aws_endpoint_url: '{}', aws_region: us-east-1, \
              aws_access_key_id: farol, aws_secret_access_key: farol, aws_allow_http: 'true'}}\n",
-            self.address
+            self.0.said
         )
     }
 }

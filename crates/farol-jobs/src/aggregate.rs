@@ -18,7 +18,9 @@ use datafusion::functions_aggregate::expr_fn::{max, min, sum};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, ident, lit};
 use datafusion::prelude::SessionContext;
 
-use crate::definition::{Job, Partial, PartialKind, WINDOW_END, WINDOW_START, Width, time_type};
+use crate::definition::{
+    Job, Partial, PartialKind, WINDOW_END, WINDOW_START, Width, time_literal, time_type,
+};
 
 /// The partials that rows of a job's input add: one for each window and segment among them. `range` leaves out rows
 /// whose time is not in it (microseconds, its end not included).
@@ -32,14 +34,8 @@ pub async fn contributions(
     context.register_table(job.reads(), rows)?;
     let time = || cast(ident("event_time"), time_type());
     let mut frame = context.sql(job.sql()).await?.filter(time().is_not_null())?;
-    if let Some((from, to)) = range {
-        let at = |time_us| {
-            lit(ScalarValue::TimestampMicrosecond(
-                Some(time_us),
-                Some("UTC".into()),
-            ))
-        };
-        frame = frame.filter(time().gt_eq(at(from)).and(time().lt(at(to))))?;
+    if let Some(range) = range {
+        frame = frame.filter(within(time(), range))?;
     }
     let mut groups = vec![window_of(job.window(), time()).alias(WINDOW_START)];
     let text = |name: &String| cast(ident(name), DataType::Utf8).alias(name);
@@ -131,6 +127,15 @@ pub fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, D
         .map(|(field, column)| cast_array(column, field.data_type()))
         .collect::<Result<Vec<_>, _>>()?;
     Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
+}
+
+/// Whether a time is in a range, in microseconds: its end is not included, and is no bound where it is `i64::MAX`.
+pub fn within(time: Expr, (from_us, to_us): (i64, i64)) -> Expr {
+    let begun = time.clone().gt_eq(time_literal(from_us));
+    if to_us == i64::MAX {
+        return begun;
+    }
+    begun.and(time.lt(time_literal(to_us)))
 }
 
 fn merge_of(context: &SessionContext, partial: &Partial) -> Result<Expr, DataFusionError> {

@@ -88,6 +88,9 @@ pub enum JobError {
     /// What was asked for makes no sense.
     #[error("{0}")]
     Range(String),
+    /// A job's task ended without a result.
+    #[error("a job's task ended unexpectedly: {0}")]
+    TaskEnded(String),
     /// An operator's failpoint (tests only).
     #[error("failpoint {0}")]
     Failpoint(&'static str),

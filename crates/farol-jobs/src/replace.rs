@@ -11,12 +11,12 @@ use std::sync::Arc;
 use datafusion::common::ScalarValue;
 use datafusion::datasource::TableProvider;
 use datafusion::functions_aggregate::expr_fn::min;
-use datafusion::logical_expr::{Expr, ident, lit};
+use datafusion::logical_expr::ident;
 use fail::fail_point;
 use farol_lake::maintenance::Replacement;
 use farol_lake::{LakeError, Outcome, Step, Table, Upload};
 
-use crate::aggregate::contributions;
+use crate::aggregate::{contributions, within};
 use crate::definition::WINDOW_START;
 use crate::error::JobError;
 use crate::progress::{Progress, progress};
@@ -111,10 +111,14 @@ pub async fn next_piece(runner: &mut Runner, plan: &mut Plan) -> Result<u64, Job
             return Ok(partials);
         }
     }
-    Err(JobError::Overtaken {
+    Err(overtaken(runner))
+}
+
+fn overtaken(runner: &Runner) -> JobError {
+    JobError::Overtaken {
         job: runner.job.name().to_owned(),
         attempts: ATTEMPTS_MAX,
-    })
+    }
 }
 
 /// Replaces every window that the input still has rows of, and moves the job's progress.
@@ -165,7 +169,7 @@ pub(crate) async fn rebuild(
 
 /// The files that hold partials of a range, and the progress that they stand for.
 async fn files_of(runner: &Runner, range: (i64, i64)) -> Result<(Replacement, Progress), JobError> {
-    loop {
+    for _ in 0..ATTEMPTS_MAX {
         let before = progress(&runner.output, &runner.job).await?;
         let found = Replacement::of_range(&runner.output, WINDOW_START, Some(range)).await?;
         // Whoever adds partials moves the progress: where it stayed, the files are those of it.
@@ -173,6 +177,7 @@ async fn files_of(runner: &Runner, range: (i64, i64)) -> Result<(Replacement, Pr
             return Ok((found, before));
         }
     }
+    Err(overtaken(runner))
 }
 
 /// What is to be committed in place of a range.
@@ -238,22 +243,8 @@ async fn outside(
     let rows = runner.output.added_rows(replacement.files.clone())?;
     let frame = working_context()?
         .read_table(rows)?
-        .filter(!within(range))?;
+        .filter(!within(ident(WINDOW_START), range))?;
     Ok(runner.upload(frame, Series::AsTheyAre).await?.0)
-}
-
-fn within((from, to): (i64, i64)) -> Expr {
-    let time = |time_us| {
-        lit(ScalarValue::TimestampMicrosecond(
-            Some(time_us),
-            Some("UTC".into()),
-        ))
-    };
-    let start = ident(WINDOW_START).gt_eq(time(from));
-    if to == i64::MAX {
-        return start;
-    }
-    start.and(ident(WINDOW_START).lt(time(to)))
 }
 
 #[cfg(test)]

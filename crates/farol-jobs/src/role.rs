@@ -46,11 +46,7 @@ pub async fn run(lake: Lake, jobs: Jobs, options: RunOptions) -> Result<(), JobE
     }
     let mut failure = None;
     while let Some(ended) = tasks.join_next().await {
-        let ended = ended.unwrap_or_else(|panic| {
-            Err(JobError::Range(format!(
-                "a job's task ended unexpectedly: {panic}"
-            )))
-        });
+        let ended = ended.unwrap_or_else(|panic| Err(JobError::TaskEnded(panic.to_string())));
         if let Err(error) = ended {
             failure.get_or_insert(error);
         }
@@ -155,13 +151,11 @@ struct Work {
 
 impl Work {
     async fn step(&mut self) -> Result<Stepped, JobError> {
-        if self.runner.is_none() {
-            self.runner = Some(Runner::open(&self.lake, self.job.clone()).await?);
-        }
-        match &mut self.runner {
-            Some(runner) => runner.step().await,
-            None => Ok(Stepped::Level),
-        }
+        let runner = match self.runner.take() {
+            Some(runner) => runner,
+            None => Runner::open(&self.lake, self.job.clone()).await?,
+        };
+        self.runner.insert(runner).step().await
     }
 
     async fn tell(&mut self, error: Option<&str>) {
@@ -169,9 +163,21 @@ impl Work {
         if self.told == now {
             return;
         }
-        if let Some(runner) = &self.runner {
-            tell_error(runner.output(), error).await;
-            self.told = now;
+        // A job that cannot be opened has a table all the same, unless it never ran.
+        let table = match &self.runner {
+            Some(runner) => Ok(Some(runner.output().clone())),
+            None => self.lake.existing(&self.job.table_name()).await,
+        };
+        match table {
+            Ok(Some(table)) => {
+                tell_error(&table, error).await;
+                self.told = now;
+            }
+            Ok(None) => {}
+            Err(failure) => tracing::warn!(
+                job = self.job.name(),
+                "what is wrong with the job could not be told to `status`: {failure}"
+            ),
         }
     }
 }

@@ -21,14 +21,16 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DataFusionError, Result, ScalarValue, plan_err};
 use datafusion::datasource::{TableProvider, TableType};
 use datafusion::logical_expr::{
-    BinaryExpr, Expr, LogicalPlanBuilder, Operator, TableProviderFilterPushDown, lit,
+    BinaryExpr, Expr, LogicalPlanBuilder, Operator, TableProviderFilterPushDown,
 };
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use farol_lake::sql::Session;
 
 use crate::aggregate::view;
-use crate::definition::{Job, Jobs, WINDOW_START, Width, context, suggestion, time_type};
+use crate::definition::{
+    Job, Jobs, WINDOW_START, Width, context, suggestion, time_literal, time_type,
+};
 use crate::error::JobError;
 
 /// The schema that holds the tables of partials.
@@ -200,15 +202,9 @@ fn bounds(filter: &Expr, width: Width) -> Vec<Expr> {
     else {
         return Vec::new();
     };
-    let at = |time_us: i64| {
-        lit(ScalarValue::TimestampMicrosecond(
-            Some(time_us),
-            Some("UTC".into()),
-        ))
-    };
     let start = || Expr::Column(Column::from_name(WINDOW_START));
-    let from = || start().gt_eq(at(time_us));
-    let before_end = || start().lt(at(time_us.saturating_add(width.micros())));
+    let from = || start().gt_eq(time_literal(time_us));
+    let before_end = || start().lt(time_literal(time_us.saturating_add(width.micros())));
     match op {
         Operator::Gt | Operator::GtEq => vec![from()],
         Operator::Lt | Operator::LtEq => vec![before_end()],
@@ -307,12 +303,7 @@ mod tests {
     #[test]
     fn a_bound_on_wide_windows_bounds_the_narrow_ones() {
         let hour = Width::parse("1 hour").unwrap();
-        let at = |time_us| {
-            lit(ScalarValue::TimestampMicrosecond(
-                Some(time_us),
-                Some("UTC".into()),
-            ))
-        };
+        let at = time_literal;
         let start = || Expr::Column(Column::from_qualified_name("performance.window_start"));
         let told = |filter: Expr| -> String {
             let bounds = bounds(&filter, hour);

@@ -21,7 +21,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use datafusion::logical_expr::Expr;
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::{Expr, lit};
 use farol_lake::TableSpec;
 
 pub(crate) use file::suggestion;
@@ -224,6 +225,14 @@ impl Job {
 /// When a window begins: microseconds, UTC.
 pub(crate) fn time_type() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+/// A time in a query, from microseconds since the epoch.
+pub(crate) fn time_literal(time_us: i64) -> Expr {
+    lit(ScalarValue::TimestampMicrosecond(
+        Some(time_us),
+        Some("UTC".into()),
+    ))
 }
 
 /// Every job that is in effect, by name.

@@ -4,13 +4,12 @@
 //! snapshot ──▶ plan ──▶ rewrite ──▶ commit      (compact: small files to large sorted ones)
 //! listing, snapshot ──▶ delete                  (vacuum: what no version needs)
 //! snapshot ──▶ count, remove ──▶ commit        (expire: whole dates beyond retention)
+//! snapshot ──▶ files of a range ──▶ commit      (replace: a range of times gets other rows; partials are merged)
 //! log ──▶ delete                                (clean_log: entries older than a checkpoint and the retention)
 //! ```
 //!
-//! snapshot ──▶ files of a range ──▶ commit      (replace: a range of times gets other rows; partials are merged)
-//!
-//! Only `expire` and `replace` change rows. Every commit moves the guard `farol/maintenance/<table>`, so that no two come of the
-//! same version of the table.
+//! Only `expire` and `replace` change rows. Every commit moves the guard `farol/maintenance/<table>`, so that no two
+//! come of the same version of the table.
 
 mod compact;
 mod expire;

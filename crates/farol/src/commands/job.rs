@@ -38,7 +38,6 @@ async fn list(context: &Context) -> anyhow::Result<Exit> {
         }
         return Ok(Exit::Done);
     }
-    let dash = |value: Option<i64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
     let rows: Vec<_> = jobs
         .iter()
         .zip(&status)
@@ -47,8 +46,8 @@ async fn list(context: &Context) -> anyhow::Result<Exit> {
                 job.name().to_owned(),
                 job.reads().to_owned(),
                 job.window().to_string(),
-                dash(status.version),
-                dash(status.behind),
+                output::known(status.version),
+                output::known(status.behind),
                 origin(job),
                 job.description().unwrap_or("-").to_owned(),
             ]

@@ -99,13 +99,7 @@ pub async fn play(context: &Context, plan: Plan<'_>) -> anyhow::Result<Option<In
                     finish: level.clone(),
                     health: farol_jobs::Health::default(),
                 };
-                let health = options.health.clone();
-                watch(&readiness, "jobs", move || health.reasons(), stop.clone());
-                let (lake, jobs) = (lake.clone(), jobs.clone());
-                tasks.spawn(async move {
-                    farol_jobs::run(lake, jobs, options).await.context("jobs")?;
-                    Ok(Ended::Jobs)
-                });
+                spawn_jobs(&readiness, &lake, &jobs, options, &mut tasks);
             }
             Role::Maintenance => {
                 spawn_maintenance(context, &lake, &jobs, stop.clone(), &mut tasks);
@@ -182,6 +176,23 @@ fn spawn_ingest(
             .await
             .context("ingest ended unexpectedly; see the log above")?;
         Ok(Ended::Ingest(report.context("ingest")?))
+    });
+}
+
+fn spawn_jobs(
+    readiness: &Readiness,
+    lake: &Lake,
+    jobs: &Jobs,
+    options: RunOptions,
+    tasks: &mut JoinSet<anyhow::Result<Ended>>,
+) {
+    let health = options.health.clone();
+    let stop = options.shutdown.clone();
+    watch(readiness, "jobs", move || health.reasons(), stop);
+    let (lake, jobs) = (lake.clone(), jobs.clone());
+    tasks.spawn(async move {
+        farol_jobs::run(lake, jobs, options).await.context("jobs")?;
+        Ok(Ended::Jobs)
     });
 }
 

@@ -50,7 +50,12 @@ pub async fn run(context: &Context) -> anyhow::Result<Exit> {
         .map_or(0, |since| since.as_micros() as i64);
     let bound_us = i64::try_from(context.config.ingest.watermark_bound.0.as_micros())?;
     let partitions = status::partitions(&topics, &marks, broker.as_ref().ok(), now_us - bound_us);
-    let jobs = farol_jobs::progress::status(&lake, &context.jobs().await?).await?;
+    // A mistake in a job's files must not hide how far everything else is.
+    let defined = context.jobs().await;
+    let jobs = match &defined {
+        Ok(jobs) => farol_jobs::progress::status(&lake, jobs).await?,
+        Err(_) => Vec::new(),
+    };
     if context.json {
         output::json(&Status {
             partitions: &partitions,
@@ -72,9 +77,14 @@ pub async fn run(context: &Context) -> anyhow::Result<Exit> {
     if let Err(reason) = &broker {
         tracing::warn!("Kafka did not answer, so this is what the lake knows: {reason:#}");
     }
+    if let Err(mistakes) = &defined {
+        tracing::error!(
+            "nothing is known of the jobs, since their files have mistakes:\n{mistakes:#}"
+        );
+    }
     let stopped = partitions.iter().any(|partition| partition.error.is_some())
         || jobs.iter().any(|job| job.error.is_some());
-    Ok(if broker.is_err() || stopped {
+    Ok(if broker.is_err() || defined.is_err() || stopped {
         Exit::Degraded
     } else {
         Exit::Done
@@ -86,16 +96,15 @@ fn text(partitions: &[PartitionStatus], now_us: i64) -> String {
     if partitions.is_empty() {
         return "nothing is known of any input topic yet\n".to_owned();
     }
-    let dash = |value: Option<i64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
     let rows: Vec<Vec<String>> = partitions
         .iter()
         .map(|partition| {
             vec![
                 partition.topic.clone(),
                 partition.partition.to_string(),
-                dash(partition.next),
-                dash(partition.log_end),
-                dash(partition.lag_records),
+                output::known(partition.next),
+                output::known(partition.log_end),
+                output::known(partition.lag_records),
                 partition.read.to_string(),
                 partition.stored.to_string(),
                 partition.duplicates.to_string(),
@@ -149,14 +158,13 @@ fn text(partitions: &[PartitionStatus], now_us: i64) -> String {
 
 /// The jobs: how far, and which fail.
 fn text_of_jobs(jobs: &[JobStatus], now_us: i64) -> String {
-    let dash = |value: Option<i64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
     let rows: Vec<Vec<String>> = jobs
         .iter()
         .map(|job| {
             vec![
                 job.name.clone(),
-                dash(job.version),
-                dash(job.behind),
+                output::known(job.version),
+                output::known(job.behind),
                 job.watermark_us
                     .map_or_else(|| "-".to_owned(), |time_us| ago(time_us, now_us)),
                 job.overflowed.to_string(),

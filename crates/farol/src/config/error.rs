@@ -158,26 +158,10 @@ fn offset_of(text: &str, line: u64, column: u64) -> usize {
 fn closest(written: &str, known: &'static [&'static str]) -> Option<&'static str> {
     known
         .iter()
-        .map(|name| (edit_distance(written, name), *name))
+        .map(|name| (strsim::levenshtein(written, name), *name))
         .filter(|(distance, name)| *distance <= (name.len() / 3).max(1))
         .min()
         .map(|(_, name)| name)
-}
-
-/// Letters to insert, drop or change to turn one word into the other.
-fn edit_distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (line, letter) in one.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = line + 1;
-        for (column, other_letter) in other.iter().enumerate() {
-            let changed = diagonal + usize::from(letter != *other_letter);
-            diagonal = row[column + 1];
-            row[column + 1] = changed.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]
@@ -198,6 +182,5 @@ mod tests {
         assert_eq!(closest("memroy", known), Some("memory"));
         assert_eq!(closest("url", known), Some("uri"));
         assert_eq!(closest("partitions", known), None);
-        assert_eq!(edit_distance("kitten", "sitting"), 3);
     }
 }

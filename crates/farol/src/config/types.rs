@@ -1,5 +1,8 @@
 //! The configuration's types. A default here is the default everywhere.
 
+mod ingest;
+mod topics;
+
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -7,10 +10,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use farol_events::Kind;
-
 use super::error::ConfigError;
 use super::units::{ByteSize, Span};
+
+pub use ingest::Ingest;
+pub use topics::{Format, Outputs, Topic, TopicKind};
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -182,245 +186,6 @@ impl Default for Kafka {
             embedded: loopback(9092),
             group: "farol".to_owned(),
             properties: BTreeMap::new(),
-        }
-    }
-}
-
-/// An input topic.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Topic {
-    /// Its name on Kafka.
-    pub name: String,
-    /// What its records say.
-    pub kind: TopicKind,
-    /// How its records are written.
-    #[serde(default)]
-    pub format: Format,
-    /// Partitions to create it with.
-    #[serde(default = "one_partition")]
-    pub partitions: i32,
-    /// How long Kafka keeps its records when it is created here; `None` is the broker's default.
-    #[serde(default)]
-    pub retention: Option<Span>,
-}
-
-fn one_partition() -> i32 {
-    1
-}
-
-impl Topic {
-    fn new(name: &str, kind: TopicKind, partitions: i32) -> Self {
-        Self {
-            name: name.to_owned(),
-            kind,
-            format: Format::Json,
-            partitions,
-            retention: None,
-        }
-    }
-
-    /// The kind of event, where this version reads the topic.
-    pub fn readable(&self) -> Option<Kind> {
-        self.kind
-            .event_kind()
-            .filter(|_| self.format == Format::Json)
-    }
-}
-
-/// What a topic's records say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TopicKind {
-    /// Operations of applications.
-    Trace,
-    /// What people say about answers.
-    Feedback,
-    /// Spend.
-    Cost,
-    /// Scores.
-    Evaluation,
-    /// OpenTelemetry spans.
-    OtlpSpans,
-    /// OpenTelemetry log records.
-    OtlpLogs,
-}
-
-impl TopicKind {
-    /// The name in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Trace => "trace",
-            Self::Feedback => "feedback",
-            Self::Cost => "cost",
-            Self::Evaluation => "evaluation",
-            Self::OtlpSpans => "otlp_spans",
-            Self::OtlpLogs => "otlp_logs",
-        }
-    }
-
-    /// The kind of event, where a record is one event.
-    pub fn event_kind(self) -> Option<Kind> {
-        match self {
-            Self::Trace => Some(Kind::Trace),
-            Self::Feedback => Some(Kind::Feedback),
-            Self::Cost => Some(Kind::Cost),
-            Self::Evaluation => Some(Kind::Evaluation),
-            Self::OtlpSpans | Self::OtlpLogs => None,
-        }
-    }
-}
-
-/// How a topic's records are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Format {
-    /// One flat JSON object a record.
-    #[default]
-    Json,
-    /// Avro, with a schema registry's prefix.
-    Avro,
-    /// Protocol Buffers.
-    Protobuf,
-    /// An OpenTelemetry export request, marshalled.
-    OtlpProto,
-    /// An OpenTelemetry export request in JSON.
-    OtlpJson,
-}
-
-impl Format {
-    /// The name in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::Avro => "avro",
-            Self::Protobuf => "protobuf",
-            Self::OtlpProto => "otlp_proto",
-            Self::OtlpJson => "otlp_json",
-        }
-    }
-}
-
-/// The topics to write.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Outputs {
-    /// Alerts.
-    pub alerts: String,
-    /// Fine-tuning requests.
-    pub fine_tuning: String,
-    /// Prompt updates.
-    pub prompt_update: String,
-    /// Budget actions.
-    pub budget: String,
-    /// Rollout decisions.
-    pub rollout: String,
-    /// Routing decisions.
-    pub routing: String,
-    /// Measures.
-    pub metrics: String,
-}
-
-impl Default for Outputs {
-    fn default() -> Self {
-        Self {
-            alerts: "llm.alerts".to_owned(),
-            fine_tuning: "llm.actions.fine-tuning".to_owned(),
-            prompt_update: "llm.actions.prompt-update".to_owned(),
-            budget: "llm.actions.budget".to_owned(),
-            rollout: "llm.actions.rollout".to_owned(),
-            routing: "llm.actions.routing".to_owned(),
-            metrics: "llm.metrics".to_owned(),
-        }
-    }
-}
-
-impl Outputs {
-    /// Every output topic.
-    pub fn topics(&self) -> [&str; 7] {
-        [
-            &self.alerts,
-            &self.fine_tuning,
-            &self.prompt_update,
-            &self.budget,
-            &self.rollout,
-            &self.routing,
-            &self.metrics,
-        ]
-    }
-}
-
-/// Bounds of ingest.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Ingest {
-    /// How long rows may wait before they are committed.
-    pub flush_interval: Span,
-    /// Bytes of rows committed at once at the most.
-    pub max_batch_bytes: ByteSize,
-    /// Bytes held in memory, from Kafka's client to the commit.
-    pub memory: ByteSize,
-    /// How far a watermark trails the newest event.
-    pub watermark_bound: Span,
-    /// How long a partition is silent before its watermark moves with the clock.
-    pub idle_timeout: Span,
-    /// A larger record is a dead letter.
-    pub max_record_bytes: ByteSize,
-    /// How retries are told.
-    pub dedup: Dedup,
-    /// Which event times are believed.
-    pub event_time_range: EventTimeRange,
-}
-
-impl Default for Ingest {
-    fn default() -> Self {
-        Self {
-            flush_interval: seconds(2),
-            max_batch_bytes: ByteSize(64 << 20),
-            memory: ByteSize(512 << 20),
-            watermark_bound: seconds(10),
-            idle_timeout: seconds(10),
-            max_record_bytes: ByteSize(16 << 20),
-            dedup: Dedup::default(),
-            event_time_range: EventTimeRange::default(),
-        }
-    }
-}
-
-/// How retries are told.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Dedup {
-    /// How long an entry is remembered.
-    pub horizon: Span,
-    /// Bytes of memory for what is remembered.
-    pub memory: ByteSize,
-}
-
-impl Default for Dedup {
-    fn default() -> Self {
-        Self {
-            horizon: seconds(600),
-            memory: ByteSize(256 << 20),
-        }
-    }
-}
-
-/// Which event times are believed, around now.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct EventTimeRange {
-    /// How long ago.
-    pub past: Span,
-    /// How far ahead.
-    pub future: Span,
-}
-
-impl Default for EventTimeRange {
-    fn default() -> Self {
-        Self {
-            past: seconds(3_650 * 86_400),
-            future: seconds(86_400),
         }
     }
 }

@@ -119,9 +119,10 @@ impl ScalarUDFImpl for DistinctCount {
             if sketches.is_null(row) {
                 counts.append_null();
             } else {
-                let sketch =
-                    DistinctSketch::read(sketches.value(row)).map_err(|error| execution(&error))?;
-                counts.append_value(sketch.estimate().round() as i64);
+                let count = DistinctSketch::read(sketches.value(row))
+                    .and_then(|sketch| sketch.estimate())
+                    .map_err(|error| execution(&error))?;
+                counts.append_value(count.round() as i64);
             }
         }
         Ok(ColumnarValue::Array(Arc::new(counts.finish())))

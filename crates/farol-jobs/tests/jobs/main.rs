@@ -1,0 +1,10 @@
+//! Jobs over a lake on disk.
+
+#[path = "../../../farol-lake/tests/support/rows.rs"]
+#[allow(dead_code)]
+mod rows;
+
+mod answers;
+mod definitions;
+mod place;
+mod steps;
