@@ -8,7 +8,7 @@ pub enum KafkaError {
     Settings(String),
     /// The brokers did not answer.
     #[error(
-        "no answer from Kafka at {brokers}: {reason}; is it running, and is kafka.brokers right?"
+        "no answer from Kafka at {brokers}: {reason}; is it running, and are kafka.brokers and the security settings of kafka.properties right?"
     )]
     Unreachable {
         /// The addresses tried.
