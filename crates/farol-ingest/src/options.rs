@@ -67,6 +67,12 @@ impl IngestOptions {
         (self.memory_bytes / 16).clamp(1 << 20, 64 << 20)
     }
 
+    /// Bytes of one partition in an answer of Kafka's, as they are sent. The client unpacks an answer whole before
+    /// anybody can bound it, and text compresses up to a hundredfold: the smaller the memory, the smaller the answers.
+    pub(crate) fn partition_fetch_bytes(&self) -> usize {
+        (self.memory_bytes / 128).clamp(128 << 10, 4 << 20)
+    }
+
     /// Bytes after which no more messages are taken from Kafka's client: a flush in hand and one gathering.
     /// More would only wait, and make the next flush larger. The client, the encoder and the allocator need
     /// about as much again.

@@ -142,10 +142,16 @@ fn coordinate(
 /// What Kafka's client may hold, unless the operator said otherwise.
 fn bounded(mut kafka: KafkaConfig, options: &IngestOptions) -> KafkaConfig {
     let fetch_ahead = (options.fetch_ahead_bytes() / 1024).to_string();
-    kafka
-        .properties
+    let properties = &mut kafka.properties;
+    properties
         .entry("queued.max.messages.kbytes".to_owned())
         .or_insert(fetch_ahead);
+    // The client knows this property by two names.
+    if !properties.contains_key("fetch.message.max.bytes") {
+        properties
+            .entry("max.partition.fetch.bytes".to_owned())
+            .or_insert(options.partition_fetch_bytes().to_string());
+    }
     kafka
 }
 
