@@ -88,7 +88,11 @@ impl Planner<'_> {
         ))
     }
 
-    pub(super) fn kinds(&self, file: &JobFile, errors: &mut Vec<DefinitionError>) -> Vec<PartialKind> {
+    pub(super) fn kinds(
+        &self,
+        file: &JobFile,
+        errors: &mut Vec<DefinitionError>,
+    ) -> Vec<PartialKind> {
         let mut kinds = Vec::new();
         for (_, kind) in &file.partials.0 {
             let names = PartialKind::ALL.map(PartialKind::as_str);
