@@ -11,6 +11,8 @@
 
 mod file;
 mod load;
+mod measures;
+mod names;
 mod plan;
 mod width;
 
