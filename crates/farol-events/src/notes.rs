@@ -110,10 +110,13 @@ impl Notes {
         !self.faults.is_empty()
     }
 
-    /// Forgets the faults of a part of a field.
+    /// Forgets the faults of a part of a field. Where there are too many, not all of them are
+    /// here, and those that are stay, so that the whole value is told in the end.
     pub(crate) fn forget_part(&mut self, field: usize, part: &str) {
-        self.faults
-            .retain(|fault| fault.field != field || fault.part != part);
+        if self.count(field) <= FAULTS_PER_FIELD_MAX {
+            self.faults
+                .retain(|fault| fault.field != field || fault.part != part);
+        }
     }
 
     /// Ends a field that has parts: too many faults become one, of its whole value.

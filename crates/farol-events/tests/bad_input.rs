@@ -122,14 +122,39 @@ fn bytes_that_are_not_utf8_are_refused_wherever_they_are() {
     }
 }
 
+/// The event's own object is the first level.
 #[test]
 fn depth_is_bounded() {
-    let deep = with(&format!(
-        r#""x":{}1{}"#,
-        "[".repeat(10_000),
-        "]".repeat(10_000)
-    ));
-    assert_eq!(refused(deep.as_bytes()), ReasonCode::TooDeep);
+    let nested = |levels: usize, open: &str, close: &str| {
+        format!("{}1{}", open.repeat(levels - 1), close.repeat(levels - 1))
+    };
+    for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+        for levels in [128, 129, 10_000] {
+            let deep = with(&format!(r#""x":{}"#, nested(levels, open, close)));
+            assert_eq!(
+                refused(deep.as_bytes()),
+                ReasonCode::TooDeep,
+                "{levels} levels of {open}"
+            );
+        }
+        let deepest = nested(127, open, close);
+        // As what names no field, as what a field cannot take, and within the event's own attributes.
+        for member in [
+            format!(r#""x":{deepest}"#),
+            format!(r#""latency_ms":{deepest}"#),
+            format!(r#""attributes":{{"x":{}}}"#, nested(126, open, close)),
+        ] {
+            // That readers of JSON accept what is kept is what `attributes` asserts.
+            attributes(&stored(&with(&member)));
+        }
+    }
+}
+
+/// Callers' own limits are lower; this one keeps offsets within 32 bits.
+#[test]
+fn what_exceeds_512_mib_is_refused_unread() {
+    let zeros = vec![0; (512 << 20) + 1];
+    assert_eq!(refused(&zeros), ReasonCode::TooLarge);
 }
 
 #[test]

@@ -165,13 +165,7 @@ pub(crate) fn decode_payload(
     payload: Option<&[u8]>,
     max_record_bytes: usize,
 ) -> Result<(), Reject> {
-    let Some(payload) = payload else {
-        let reason = "the record has no value (a tombstone); an event was expected".to_owned();
-        return Err(Reject {
-            code: ReasonCode::NullPayload,
-            reason,
-        });
-    };
+    let payload = payload.ok_or_else(Reject::null_payload)?;
     if payload.len() > max_record_bytes {
         let reason = format!(
             "the record has {} bytes, more than ingest.max_record_bytes = {max_record_bytes}; its first {} are kept",
@@ -251,4 +245,31 @@ fn repeated(text: &str, rows: usize) -> Result<StringArray, ArrowError> {
         Buffer::from_vec(text.repeat(rows).into_bytes()),
         None,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use farol_events::TimeRange;
+
+    use super::*;
+
+    const EVENT: &[u8] = br#"{"event_id":"a","event_time":"2026-03-01T00:00:00Z"}"#;
+
+    #[test]
+    fn a_tombstone_and_a_record_over_the_limit_are_dead_letters() {
+        let mut decoder = Decoder::new(Kind::Trace, TimeRange::ALL);
+        let mut code = |payload, limit| {
+            decode_payload(&mut decoder, payload, limit)
+                .err()
+                .map(|reject| reject.code)
+        };
+        assert_eq!(code(None, 1 << 20), Some(ReasonCode::NullPayload));
+        assert_eq!(code(Some(b""), 1 << 20), Some(ReasonCode::EmptyPayload));
+        assert_eq!(code(Some(EVENT), EVENT.len()), None);
+        assert_eq!(
+            code(Some(EVENT), EVENT.len() - 1),
+            Some(ReasonCode::TooLarge)
+        );
+        assert_eq!(decoder.rows(), 1);
+    }
 }

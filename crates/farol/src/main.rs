@@ -5,6 +5,7 @@
 //! [`simulate`], which make traffic. What a command returns becomes the exit code here ([`exit`]).
 //! Results go to standard output, everything else to standard error.
 
+mod allocator;
 mod cli;
 mod commands;
 mod config;
@@ -28,6 +29,7 @@ use context::Context;
 use exit::Exit;
 
 fn main() -> ExitCode {
+    allocator::bound_arenas();
     let cli = Cli::parse();
     logging::start(cli.global.quiet, cli.global.verbose);
     match run(cli) {

@@ -12,7 +12,9 @@
 
 mod file;
 mod load;
+mod measures;
 mod mode;
+mod names;
 mod plan;
 mod width;
 

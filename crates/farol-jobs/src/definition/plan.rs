@@ -1,37 +1,21 @@
-//! What can only be known by planning: the SQL's columns and types, and the measures' expressions.
+//! What can only be known by planning: the SQL's columns and their types. A job is put together here.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema};
-use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, DataFusionError};
+use arrow::datatypes::DataType;
+use datafusion::common::{DFSchema, DataFusionError, SchemaError};
 use datafusion::datasource::empty::EmptyTable;
-use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, cast, lit};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use farol_lake::TableSpec;
 use serde_saphyr::{Location, Spanned};
 
-use super::file::{JobFile, MeasureFile, Place, suggestion};
-use super::{
-    Better, Files, Job, Measure, Partial, PartialKind, WINDOW_END, WINDOW_START, Width, time_type,
-};
+use super::file::{JobFile, Place, suggestion};
+use super::{Files, Job, Partial, PartialKind, time_type};
 use crate::error::DefinitionError;
 
 /// Tables that a job can read.
-const INPUTS: [&str; 4] = ["traces", "feedback", "costs", "evaluations"];
-
-/// Names that views and functions have use for.
-const RESERVED: [&str; 8] = [
-    WINDOW_START,
-    WINDOW_END,
-    "event_time",
-    "job",
-    "measure",
-    "segment",
-    "value",
-    "revision",
-];
+pub(super) const INPUTS: [&str; 4] = ["traces", "feedback", "costs", "evaluations"];
 
 /// Decimals keep this many digits when they are added up.
 const DECIMAL_PRECISION: u8 = 38;
@@ -102,94 +86,6 @@ impl Planner<'_> {
         Place { file: self.yaml }.error(location, message, help)
     }
 
-    fn check_names(&self, file: &JobFile, errors: &mut Vec<DefinitionError>) {
-        let reads = &file.reads;
-        if !INPUTS.contains(&reads.value.as_str()) {
-            let message = format!("there is no table `{}` to read", reads.value);
-            errors.push(self.at(
-                reads.referenced,
-                message,
-                Some(suggestion(&reads.value, INPUTS)),
-            ));
-        }
-        if INPUTS.contains(&file.name.value.as_str()) || is_taken(&file.name.value) {
-            let message = format!(
-                "`{}` is the name of a table or view of Farol's",
-                file.name.value
-            );
-            errors.push(self.at(file.name.referenced, message, None));
-        }
-        let partials = file.partials.0.iter().map(|(name, _)| name);
-        let measures = file.measures.0.iter().map(|(name, _)| name);
-        let mut seen = BTreeMap::new();
-        let columns = file.segments.iter().chain(partials).chain(measures);
-        for name in columns.chain([&file.name]) {
-            if !is_name(&name.value) {
-                errors.push(self.at(
-                    name.referenced,
-                    format!("`{}` is not a name", name.value),
-                    Some("names are of small letters, digits and underscores, and begin with a letter".to_owned()),
-                ));
-            }
-            if RESERVED.contains(&name.value.as_str()) {
-                let message = format!("the name `{}` has a meaning of its own", name.value);
-                errors.push(self.at(name.referenced, message, Some("choose another".to_owned())));
-            }
-        }
-        let partials = file.partials.0.iter().map(|(name, _)| name);
-        let measures = file.measures.0.iter().map(|(name, _)| name);
-        for name in file.segments.iter().chain(partials).chain(measures) {
-            if seen.insert(name.value.clone(), name.referenced).is_some() {
-                errors.push(self.at(
-                    name.referenced,
-                    format!("the name `{}` is there twice", name.value),
-                    Some("segments, partials and measures are columns of one view".to_owned()),
-                ));
-            }
-        }
-        if file.partials.0.is_empty() {
-            errors.push(self.at(
-                file.name.referenced,
-                "there are no partials, so there is nothing to measure",
-                None,
-            ));
-        }
-    }
-
-    fn window(&self, file: &JobFile) -> Result<Width, DefinitionError> {
-        let written = &file.window;
-        let width = Width::parse(&written.value)
-            .map_err(|message| self.at(written.referenced, message, None))?;
-        if 86_400 % width.seconds() == 0 {
-            return Ok(width);
-        }
-        Err(self.at(
-            written.referenced,
-            format!("a day is not made of whole windows of {width}"),
-            Some("write a width that divides a day, such as 1m, 5m or 1h".to_owned()),
-        ))
-    }
-
-    fn kinds(&self, file: &JobFile, errors: &mut Vec<DefinitionError>) -> Vec<PartialKind> {
-        let mut kinds = Vec::new();
-        for (_, kind) in &file.partials.0 {
-            let names = PartialKind::ALL.map(PartialKind::as_str);
-            let found = PartialKind::ALL
-                .into_iter()
-                .find(|known| known.as_str() == kind.value);
-            match found {
-                Some(found) => kinds.push(found),
-                None => errors.push(self.at(
-                    kind.referenced,
-                    format!("`{}` is no kind of partial", kind.value),
-                    Some(suggestion(&kind.value, names)),
-                )),
-            }
-        }
-        kinds
-    }
-
-    /// The columns of the job's SQL, once it is known to look at one row at a time.
     async fn columns(&self, file: &JobFile) -> Result<DFSchema, DefinitionError> {
         let context = context();
         for input in INPUTS {
@@ -301,107 +197,12 @@ impl Planner<'_> {
         )
     }
 
-    fn measures(
-        &self,
-        file: &JobFile,
-        partials: &[Partial],
-        errors: &mut Vec<DefinitionError>,
-    ) -> Vec<Measure> {
-        let context = context();
-        let mut measures = Vec::new();
-        let schema = match merged_schema(partials) {
-            Ok(schema) => schema,
-            Err(error) => {
-                errors.push(self.at(file.name.referenced, error.to_string(), None));
-                return measures;
-            }
-        };
-        for (name, measure) in &file.measures.0 {
-            match self.measure(&context, &schema, name, measure) {
-                Ok(measure) => measures.push(measure),
-                Err(error) => errors.push(error),
-            }
-        }
-        measures
-    }
-
-    fn measure(
-        &self,
-        context: &SessionContext,
-        schema: &DFSchema,
-        name: &Spanned<String>,
-        file: &MeasureFile,
-    ) -> Result<Measure, DefinitionError> {
-        let wrong = |error: DataFusionError| self.in_expression(&file.expr, &error);
-        let expr = context
-            .parse_sql_expr(&file.expr.value, schema)
-            .map_err(wrong)?;
-        let expr = true_division(expr).map_err(wrong)?;
-        // Coercion happens when a plan is made; a measure that cannot be planned must be told now.
-        let data_type = planned_type(context, schema, &expr).map_err(wrong)?;
-        let better = match &file.better {
-            None => None,
-            Some(word) => Some(match word.value.as_str() {
-                "lower" => Better::Lower,
-                "higher" => Better::Higher,
-                other => {
-                    return Err(self.at(
-                        word.referenced,
-                        format!("`better` is `lower` or `higher`, not `{other}`"),
-                        Some("leave it out where that depends".to_owned()),
-                    ));
-                }
-            }),
-        };
-        if !(data_type.is_numeric() || data_type == DataType::Boolean) {
-            return Err(self.at(
-                file.expr.referenced,
-                format!("measure `{}` is {data_type}, not a number", name.value),
-                Some(
-                    "of a sketch ask `quantile(sketch, 0.95)` or `distinct_count(sketch)`"
-                        .to_owned(),
-                ),
-            ));
-        }
-        Ok(Measure {
-            name: name.value.clone(),
-            text: file.expr.value.clone(),
-            unit: file.unit.clone(),
-            better,
-            description: file.description.clone(),
-            data_type,
-            expr,
-        })
-    }
-
-    /// A mistake in a measure: at the word that is wrong, where it can be found in the expression.
-    fn in_expression(&self, expr: &Spanned<String>, error: &DataFusionError) -> DefinitionError {
-        let root = error.find_root();
-        let mut found = self.at(expr.referenced, told(root), None);
-        if let DataFusionError::SchemaError(reason, _) = root
-            && let datafusion::common::SchemaError::FieldNotFound {
-                field,
-                valid_fields,
-            } = reason.as_ref()
-        {
-            found.message = format!("there is no partial `{}`", field.name());
-            found.help = Some(suggestion(
-                field.name(),
-                valid_fields.iter().map(|field| field.name.as_str()),
-            ));
-            if let Some(place) = expr.value.find(field.name()) {
-                found.column += place as u64;
-            }
-        }
-        found
-    }
-
     fn in_sql(&self, error: &DataFusionError) -> DefinitionError {
         let (file, text) = self.sql;
         let root = error.find_root();
         let mut found = self.whole_sql(told(root));
         if let DataFusionError::SchemaError(reason, _) = root
-            && let datafusion::common::SchemaError::FieldNotFound {
+            && let SchemaError::FieldNotFound {
                 field,
                 valid_fields,
             } = reason.as_ref()
@@ -435,7 +236,7 @@ impl Planner<'_> {
 }
 
 /// The error in words, without the layers that pass it on.
-fn told(error: &DataFusionError) -> String {
+pub(super) fn told(error: &DataFusionError) -> String {
     error
         .strip_backtrace()
         .lines()
@@ -452,29 +253,6 @@ fn parser_place(message: &str) -> Option<(u64, u64)> {
         .find(|c: char| !c.is_ascii_digit())
         .unwrap_or(rest.len());
     Some((line.parse().ok()?, rest[..digits].parse().ok()?))
-}
-
-fn is_name(name: &str) -> bool {
-    let mut letters = name.bytes();
-    letters
-        .next()
-        .is_some_and(|first| first.is_ascii_lowercase())
-        && letters.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-        && name.len() <= 64
-}
-
-fn is_taken(name: &str) -> bool {
-    let taken = [
-        "dead_letters",
-        "dead_letters_open",
-        "findings",
-        "actions",
-        "series",
-        "measures",
-        "partials",
-        "public",
-    ];
-    taken.contains(&name)
 }
 
 /// The type that a partial is stored with, or what to write so that it has one.
@@ -503,49 +281,6 @@ fn stored_type(kind: PartialKind, given: &DataType) -> Result<DataType, &'static
         PartialKind::Distinct if given.is_nested() => Err("distinct values are single values"),
         PartialKind::Distinct => Ok(DataType::Binary),
     }
-}
-
-/// The columns that a measure may name.
-fn merged_schema(partials: &[Partial]) -> Result<DFSchema, DataFusionError> {
-    let fields = partials
-        .iter()
-        .map(|partial| Field::new(&partial.name, partial.data_type.clone(), true));
-    DFSchema::try_from(Schema::new(fields.collect::<Vec<_>>()))
-}
-
-/// The type of an expression as it will be planned.
-fn planned_type(
-    context: &SessionContext,
-    schema: &DFSchema,
-    expr: &Expr,
-) -> Result<DataType, DataFusionError> {
-    let table = EmptyTable::new(schema.inner().clone());
-    let frame = context
-        .read_table(Arc::new(table))?
-        .select(vec![expr.clone().alias("measure")])?;
-    let (state, plan) = frame.into_parts();
-    let plan = state.optimize(&plan)?;
-    let column = plan.schema().field(0).data_type().clone();
-    expr.get_type(schema)?;
-    Ok(column)
-}
-
-/// Division of numbers as people mean it: in floating point, and unknown where the divisor is zero.
-fn true_division(expr: Expr) -> Result<Expr, DataFusionError> {
-    expr.transform_up(|expr| match expr {
-        Expr::BinaryExpr(BinaryExpr {
-            left,
-            op: Operator::Divide,
-            right,
-        }) => {
-            let divisor = datafusion::functions::core::nullif()
-                .call(vec![cast(*right, DataType::Float64), lit(0.0_f64)]);
-            let division = cast(*left, DataType::Float64) / divisor;
-            Ok(Transformed::yes(division))
-        }
-        other => Ok(Transformed::no(other)),
-    })
-    .map(|transformed| transformed.data)
 }
 
 /// What a plan does that needs more than the row at hand.

@@ -1,8 +1,11 @@
 //! Arguments of `farol simulate`, and what follows from them.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, str::FromStr as _};
 
-use super::simulation::Limit;
+use super::{
+    incident::{Incident, IncidentKind},
+    simulation::Limit,
+};
 use crate::{
     config::Span,
     emit::{positive, time::parse_rfc3339},
@@ -13,15 +16,7 @@ const FILE_START: &str = "2025-01-06T09:00:00Z";
 
 /// Arguments of `farol simulate`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  \
-    farol simulate --rate 50                                        live traffic until stopped\n  \
-    farol simulate --seed 7 --events 100000 --to ndjson a.ndjson    the same file every time\n  \
-    farol simulate --start 2026-01-01T00:00:00Z --duration 1d       a day of the past, as fast as it goes\n\n\
-    Events whose time is past are sent as fast as Kafka takes them, the others when their time comes: with --start\n\
-    two hours ago, two hours of history come first and then live traffic. A file never waits; `-` is standard output.\n\
-    The same seed and arguments make the same events, byte for byte (without --start, Kafka's begin now).\n\
-    --rate is the mean of a day; it swings by half of it, highest at 15:00 UTC, at its mean at 9:00 and 21:00.\n\
-    No trace is cut at the end: every span that another refers to is there.")]
+#[command(after_help = after_help())]
 pub struct SimulateArgs {
     /// The same seed makes the same traffic
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -38,10 +33,35 @@ pub struct SimulateArgs {
     /// When the first event happens [default: now; for a file 2025-01-06T09:00:00Z]
     #[arg(long, value_name = "TIME", value_parser = parse_rfc3339)]
     pub start: Option<i64>,
+    /// Something goes wrong, so long after the start and for so long; may be repeated [kinds: below]
+    #[arg(long, value_name = "KIND@OFFSET+LENGTH[:service=S]", value_parser = Incident::from_str)]
+    pub incident: Vec<Incident>,
     /// Where to: kafka, or ndjson FILE
     #[arg(long, num_args = 1..=2, value_names = ["kafka|ndjson", "FILE"], default_value = "kafka")]
     pub to: Vec<String>,
 }
+
+/// What the end of the command's help says.
+fn after_help() -> String {
+    let kinds = IncidentKind::ALL.map(|(_, name, effect)| format!("  {name:<16} {effect}"));
+    let kinds = kinds.join("\n");
+    format!("{NOTES}\n\n{INCIDENTS}\n{kinds}")
+}
+
+const NOTES: &str = "Examples:\n  \
+    farol simulate --rate 50                                        live traffic until stopped\n  \
+    farol simulate --seed 7 --events 100000 --to ndjson a.ndjson    the same file every time\n  \
+    farol simulate --start 2026-01-01T00:00:00Z --duration 1d       a day of the past, as fast as it goes\n  \
+    farol simulate --duration 1h --incident latency_spike@20m+5m --incident error_burst@40m+5m:service=code-helper\n\n\
+    Events whose time is past are sent as fast as Kafka takes them, the others when their time comes: with --start\n\
+    two hours ago, two hours of history come first and then live traffic. A file never waits; `-` is standard output.\n\
+    The same seed and arguments make the same events, byte for byte (without --start, Kafka's begin now).\n\
+    --rate is the mean of a day; it swings by half of it, highest at 15:00 UTC, at its mean at 9:00 and 21:00.\n\
+    No trace is cut at the end: every span that another refers to is there.";
+
+const INCIDENTS: &str = "An incident hits the requests that come in its time, of one service or of all; everything else stays the same\n\
+    as without it. Services: support-assistant, code-helper, travel-agent, doc-search, invoice-extractor. An outage is\n\
+    openai's unless told otherwise: provider_outage@30m+5m:provider=anthropic. Kinds:";
 
 /// Where the events go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +114,7 @@ impl SimulateArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simulate::catalog::SERVICES;
 
     #[derive(clap::Parser)]
     struct Command {
@@ -116,6 +137,30 @@ mod tests {
         );
         assert!(parse(&["--to", "ndjson"]).destination().is_err());
         assert!(parse(&["--to", "csv", "a"]).destination().is_err());
+    }
+
+    #[test]
+    fn help_names_every_service_and_kind() {
+        let help = after_help();
+        for (service, _) in &SERVICES {
+            assert!(help.contains(service.name), "{}", service.name);
+        }
+        for (kind, name, effect) in IncidentKind::ALL {
+            assert!(help.contains(name) && help.contains(effect), "{name}");
+            assert_eq!(kind.name(), name);
+        }
+    }
+
+    #[test]
+    fn incidents_are_told_several_at_a_time() {
+        let args = parse(&[
+            "--incident",
+            "latency_spike@20m+5m",
+            "--incident",
+            "error_burst@0s+1h:service=code-helper",
+        ]);
+        assert_eq!(args.incident.len(), 2);
+        assert_eq!(args.incident[1].service, Some("code-helper"));
     }
 
     #[test]

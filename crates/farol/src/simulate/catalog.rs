@@ -133,6 +133,8 @@ pub struct Prompt {
     pub task: &'static str,
     pub system: &'static str,
     pub versions: &'static [(&'static str, f64, f64)],
+    /// The version that comes next. Only an incident deploys it.
+    pub next_version: &'static str,
 }
 
 /// A tool that an agent can call.
@@ -179,12 +181,14 @@ pub static SERVICES: [(Service, f64); 5] = [
                     task: "answer",
                     system: "You answer customers of an online shop. Use only the documents given, and cite them.",
                     versions: &[("3", 0.7, 0.0), ("4", 0.3, 0.03)],
+                    next_version: "5",
                 },
                 Prompt {
                     id: "support-reply-email",
                     task: "draft",
                     system: "Draft a friendly reply to the customer's message from the documents given.",
                     versions: &[("1", 1.0, -0.02)],
+                    next_version: "2",
                 },
             ],
             models: &[(0, 0.7), (6, 0.3)],
@@ -209,12 +213,14 @@ pub static SERVICES: [(Service, f64); 5] = [
                     task: "explain",
                     system: "You help software engineers. Be brief and exact.",
                     versions: &[("7", 0.85, 0.0), ("8-rc1", 0.15, -0.05)],
+                    next_version: "9",
                 },
                 Prompt {
                     id: "code-review",
                     task: "review",
                     system: "Review the change. Name risks first.",
                     versions: &[("2", 1.0, 0.0)],
+                    next_version: "3",
                 },
             ],
             models: &[(2, 0.6), (1, 0.25), (4, 0.15)],
@@ -238,6 +244,7 @@ pub static SERVICES: [(Service, f64); 5] = [
                 task: "plan",
                 system: "You plan trips. Use the tools for facts; never guess a price.",
                 versions: &[("12", 0.5, 0.0), ("13", 0.5, 0.02)],
+                next_version: "14",
             }],
             models: &[(1, 0.5), (2, 0.5)],
             fallback: 0,
@@ -281,6 +288,7 @@ pub static SERVICES: [(Service, f64); 5] = [
                 task: "search",
                 system: "",
                 versions: &[("1", 1.0, 0.0)],
+                next_version: "2",
             }],
             models: &[(0, 1.0)],
             fallback: 0,
@@ -303,6 +311,7 @@ pub static SERVICES: [(Service, f64); 5] = [
                 task: "extract",
                 system: "Extract the invoice's fields as JSON with the keys number, supplier, total, due.",
                 versions: &[("5", 0.9, 0.0), ("6", 0.1, 0.01)],
+                next_version: "7",
             }],
             models: &[(5, 0.65), (6, 0.35)],
             fallback: 0,

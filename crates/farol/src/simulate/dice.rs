@@ -1,4 +1,4 @@
-//! Chance with a seed. One stream of ChaCha numbers, drawn in a fixed order, decides everything, so
+//! Chance with a seed. Streams of ChaCha numbers, each drawn in a fixed order, decide everything, so
 //! that the same seed makes the same events on every machine.
 
 use rand::{Rng, SeedableRng};
@@ -15,13 +15,16 @@ impl Dice {
         Self(ChaCha8Rng::seed_from_u64(seed))
     }
 
-    /// The dice of several numbers together: each of them changes everything.
-    pub fn of(numbers: [u64; 4]) -> Self {
+    /// The dice of several numbers together: each of them changes everything. Streams of the same
+    /// numbers are independent of each other: how much is drawn from one changes no other.
+    pub fn of(numbers: [u64; 4], stream: u64) -> Self {
         let mut seed = [0; 32];
         for (bytes, number) in seed.chunks_exact_mut(8).zip(numbers) {
             bytes.copy_from_slice(&number.to_le_bytes());
         }
-        Self(ChaCha8Rng::from_seed(seed))
+        let mut random = ChaCha8Rng::from_seed(seed);
+        random.set_stream(stream);
+        Self(random)
     }
 
     /// `true` with this probability.

@@ -1,7 +1,7 @@
 //! `farol simulate`: traffic like that of a company with five applications on language models.
 //!
 //! ```text
-//! seed, start, rate ──▶ Simulation (pure: an iterator of events by the time they are sent) ──▶ Kafka, in time, or a file
+//! seed, start, rate, incidents ──▶ Simulation (pure: an iterator of events by the time they are sent) ──▶ Kafka, in time, or a file
 //! ```
 
 mod after;
@@ -10,7 +10,9 @@ mod call;
 mod catalog;
 mod demo;
 mod dice;
+mod documents;
 mod event;
+mod incident;
 mod people;
 mod rhythm;
 mod scene;
@@ -31,6 +33,7 @@ use anyhow::Context as _;
 use args::Destination;
 pub use args::SimulateArgs;
 pub use demo::demo;
+use incident::Incidents;
 use simulation::{Limit, Simulated, Simulation};
 use tokio_util::sync::CancellationToken;
 
@@ -56,7 +59,10 @@ pub async fn run(context: &Context, args: SimulateArgs) -> anyhow::Result<Exit> 
     let destination = args.destination().map_err(usage)?;
     let start_us = args.start_us(&destination, now_us());
     let limit = args.limit(&destination, start_us).map_err(usage)?;
-    let simulation = Simulation::new(args.seed, start_us, args.rate).limit(limit);
+    let incidents = Incidents::once(start_us, args.incident.clone());
+    let simulation = Simulation::new(args.seed, start_us, args.rate)
+        .incidents(incidents)
+        .limit(limit);
     let progress = context.progress("simulate", args.events.unwrap_or(0), "events");
     let shutdown = context.shutdown()?;
     let (json, started) = (context.json, Instant::now());

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use super::{
     call::Call,
-    catalog::{
-        EMBEDDING_MODEL, EMBEDDING_PRICE, ENVIRONMENTS, Prompt, SERVICES, Scenario, Service,
-    },
+    catalog::{ENVIRONMENTS, Prompt, SERVICES, Scenario, Service},
     dice::Dice,
-    event::{Guardrail, Money, Retrieved, SpanEvent, Time},
+    event::{SpanEvent, Time},
+    incident::{Effects, Incidents},
     people::{Session, Sessions},
     text::{self, Document, SUBJECTS, Subject},
 };
@@ -50,6 +49,10 @@ pub struct Scene<'a> {
     pub good: bool,
     pub subject: &'static Subject,
     pub question: String,
+    /// What incidents do to the request.
+    pub effects: Effects,
+    /// Whether the question is an attempt to take the model over.
+    pub is_attack: bool,
     /// Where the request is in time, microseconds since 1970.
     pub now_us: i64,
     pub spans: Vec<SpanEvent>,
@@ -61,7 +64,15 @@ pub struct Scene<'a> {
 }
 
 /// Plays a request that comes at `start_us`.
-pub fn play(dice: &mut Dice, sessions: &mut Sessions, start_us: i64) -> Played {
+///
+/// Chance, sessions and ids are the same with incidents as without, so that they change nothing but
+/// the requests that they hit.
+pub fn play(
+    dice: &mut Dice,
+    sessions: &mut Sessions,
+    incidents: &Incidents,
+    start_us: i64,
+) -> Played {
     let shares: Vec<(usize, f64)> = SERVICES
         .iter()
         .enumerate()
@@ -70,22 +81,37 @@ pub fn play(dice: &mut Dice, sessions: &mut Sessions, start_us: i64) -> Played {
     let index = *dice.weighted(&shares);
     let service = &SERVICES[index].0;
     let session = sessions.next(dice, index, start_us);
+    let effects = incidents.at(start_us, service.name);
+    if effects.lost {
+        return Played {
+            spans: Vec::new(),
+            answered: None,
+        };
+    }
     let prompt = dice.pick(service.prompts);
     let shares: Vec<_> = prompt
         .versions
         .iter()
         .map(|(version, share, bonus)| ((*version, *bonus), *share))
         .collect();
-    let (prompt_version, bonus) = *dice.weighted(&shares);
+    let (mut prompt_version, bonus) = *dice.weighted(&shares);
+    if effects.new_prompt {
+        prompt_version = prompt.next_version;
+    }
     let subject = &SUBJECTS[*dice.pick(service.subjects)];
-    let (question, thing) = text::question(dice, subject);
+    let (mut question, thing) = text::question(dice, subject);
     let environment = *dice.weighted(&ENVIRONMENTS);
     let tags = BTreeMap::from([
         ("team", service.team.to_owned()),
         ("plan", session.plan.to_owned()),
         ("region", session.region.to_owned()),
     ]);
-    let good = dice.chance(0.88 + bonus);
+    let good = dice.chance((0.88 + bonus) * effects.quality);
+    let trace_id = dice.hex(32);
+    let is_attack = dice.chance(effects.attacks);
+    if is_attack {
+        question = format!("{question} {}", dice.pick(&text::INJECTIONS));
+    }
     let scene = Scene {
         service,
         prompt,
@@ -94,10 +120,12 @@ pub fn play(dice: &mut Dice, sessions: &mut Sessions, start_us: i64) -> Played {
         good,
         subject,
         question,
+        effects,
+        is_attack,
         now_us: start_us,
         spans: Vec::new(),
         answer: None,
-        trace_id: dice.hex(32),
+        trace_id,
         environment,
         tags,
         variables: BTreeMap::from([("thing", thing.to_owned())]),
@@ -303,129 +331,8 @@ impl Scene<'_> {
         tokens
     }
 
-    /// Finds documents; an answering service then answers from them.
-    fn documents(&mut self) {
-        let searches = self.service.scenario == Scenario::Search;
-        let mut root = self.span(
-            "chain",
-            if searches {
-                "search"
-            } else {
-                "answer_question"
-            },
-            None,
-        );
-        root.task = Some(self.prompt.task);
-        root.input = Some(self.question.clone());
-        self.pass_short();
-        let parent = root.span_id.clone();
-        self.embed(&parent);
-        let documents = self.found(2, 4);
-        let retrieval = self.retrieve(&documents, &parent);
-        let mut fine = true;
-        if searches {
-            self.pass_short();
-            self.answer_is(&retrieval);
-        } else {
-            let output = text::answer(
-                self.dice,
-                self.subject,
-                &documents[..documents.len().min(3)],
-                self.good,
-            );
-            let mut call = Call::new(self.question.clone(), output.clone());
-            let found_tokens: u64 = documents
-                .iter()
-                .map(|document| text::tokens(document.text))
-                .sum();
-            call.context_tokens = found_tokens
-                + self
-                    .dice
-                    .around(350.0 + 250.0 * self.session.turns as f64, 0.5)
-                    as u64;
-            call.parent = Some(parent.clone());
-            call.is_answer = true;
-            call.streamed = true;
-            call.cacheable = true;
-            call.citations = documents
-                .iter()
-                .take(3)
-                .map(|document| document.id)
-                .collect();
-            fine = self.call(call);
-            if self.dice.chance(0.25) {
-                self.guard_output(&parent, fine);
-            }
-            root.output = fine.then_some(output);
-            self.pass_short();
-        }
-        if !fine {
-            root.status = "error";
-            root.error_type = Some("step_failed");
-        }
-        self.end(root);
-    }
-
-    fn embed(&mut self, parent: &str) {
-        let mut span = self.span(
-            "embeddings",
-            format!("embeddings {EMBEDDING_MODEL}"),
-            Some(parent),
-        );
-        span.provider = Some("openai");
-        span.request_model = Some(EMBEDDING_MODEL);
-        span.response_model = Some(EMBEDDING_MODEL);
-        let tokens = text::tokens(&self.question);
-        span.input = Some(self.question.clone());
-        span.input_tokens = Some(tokens);
-        if self.service.reports_cost {
-            span.cost = Some(Money(tokens * EMBEDDING_PRICE));
-            span.currency = Some("USD");
-        }
-        let latency_ms = self.dice.around(45.0, 0.4);
-        self.pass(latency_ms);
-        self.end(span);
-    }
-
-    fn retrieve(&mut self, documents: &[&'static Document], parent: &str) -> SpanEvent {
-        let mut span = self.span("retrieval", "retrieval knowledge-base", Some(parent));
-        span.input = Some(self.question.clone());
-        let mut score = self.dice.between(0.78, 0.95) - if self.good { 0.0 } else { 0.12 };
-        for document in documents {
-            span.retrieved.push(Retrieved {
-                id: document.id,
-                score: round(score),
-                text: document.text,
-            });
-            score -= self.dice.between(0.01, 0.09);
-        }
-        let latency_ms = self.dice.around(30.0, 0.6);
-        self.pass(latency_ms);
-        self.end(span.clone());
-        span
-    }
-
-    fn guard_output(&mut self, parent: &str, fine: bool) {
-        let mut span = self.span("guardrail", "guardrail grounded", Some(parent));
-        let score = self
-            .dice
-            .share(if self.good && fine { 0.1 } else { 0.7 }, 0.1);
-        let action = if score > 0.6 { "flag" } else { "allow" };
-        let severity = if score > 0.6 { "medium" } else { "none" };
-        span.guardrails.push(Guardrail {
-            name: "ungrounded",
-            stage: "output",
-            action,
-            severity,
-            score: round(score),
-        });
-        let latency_ms = self.dice.around(120.0, 0.3);
-        self.pass(latency_ms);
-        self.end(span);
-    }
-
     /// `low` up to, not including, `high` different documents of the subject.
-    fn found(&mut self, low: u64, high: u64) -> Vec<&'static Document> {
+    pub fn found(&mut self, low: u64, high: u64) -> Vec<&'static Document> {
         let all = self.subject.documents;
         let first = self.dice.whole(0, all.len() as u64) as usize;
         let number = self.dice.whole(low, high) as usize;
@@ -435,7 +342,7 @@ impl Scene<'_> {
     }
 
     /// What a program itself takes.
-    fn pass_short(&mut self) {
+    pub fn pass_short(&mut self) {
         let passed_ms = self.dice.around(2.0, 0.5);
         self.pass(passed_ms);
     }

@@ -5,6 +5,9 @@
 //! played at once ([`scene`](super::scene)) and what it leaves waits here until its time has come:
 //! spans at their end, feedback and evaluations later, and every quarter of an hour what each
 //! provider counted as spent.
+//!
+//! Arrivals, each request and each report draw from streams of chance of their own, so that an
+//! incident ([`incident`](super::incident)) changes the requests that it hits and no other.
 
 use std::collections::BTreeMap;
 
@@ -13,8 +16,10 @@ use farol_events::Kind;
 use super::{
     after,
     call::spent,
+    catalog::{MODELS, SERVICES},
     dice::Dice,
     event::{Cost, Evaluation, Feedback, Money, SpanEvent, Time},
+    incident::Incidents,
     people::Sessions,
     rhythm,
     scene::{self, Played},
@@ -28,6 +33,12 @@ const COST_INTERVAL_US: i64 = 15 * 60 * 1_000_000;
 
 /// How long after the end of the interval the report comes.
 const COST_DELAY_US: i64 = 30 * 1_000_000;
+
+/// The stream of chance that arrivals draw from; that of each request is its number, from 1 on.
+const ARRIVALS: u64 = 0;
+
+/// The stream of a report is its time with this bit flipped: no number of requests gets there.
+const REPORTS: u64 = 1 << 63;
 
 /// One event on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +76,10 @@ enum Waiting {
 /// The simulation. An endless iterator unless a [`Limit`] is set.
 #[derive(Debug)]
 pub struct Simulation {
-    dice: Dice,
+    seed: [u64; 4],
+    arrivals: Dice,
+    requests: u64,
+    incidents: Incidents,
     sessions: Sessions,
     requests_per_s: f64,
     limit: Limit,
@@ -85,10 +99,14 @@ impl Simulation {
     /// A simulation from `start_us` on, microseconds since 1970, with `rate` events a second on the
     /// mean of a day. The same arguments give the same events.
     pub fn new(seed: u64, start_us: i64, rate: f64) -> Self {
+        // Two runs of one seed at different times are different traffic: with the same ids the
+        // second would be taken for a repetition of the first.
+        let seed = [seed, start_us as u64, rate.to_bits(), 0];
         let mut simulation = Self {
-            // Two runs of one seed at different times are different traffic: with the same ids the
-            // second would be taken for a repetition of the first.
-            dice: Dice::of([seed, start_us as u64, rate.to_bits(), 0]),
+            seed,
+            arrivals: Dice::of(seed, ARRIVALS),
+            requests: 0,
+            incidents: Incidents::default(),
             sessions: Sessions::new(),
             requests_per_s: rate / EVENTS_PER_REQUEST,
             limit: Limit::None,
@@ -106,6 +124,13 @@ impl Simulation {
         simulation
     }
 
+    /// Sets what goes wrong, and when.
+    #[must_use]
+    pub fn incidents(mut self, incidents: Incidents) -> Self {
+        self.incidents = incidents;
+        self
+    }
+
     /// Sets when it ends.
     #[must_use]
     pub fn limit(mut self, limit: Limit) -> Self {
@@ -116,7 +141,7 @@ impl Simulation {
     fn wait_for_request(&mut self) {
         if let Some(now_us) = self.next_request_us {
             let mean_s = 1.0 / (self.requests_per_s * rhythm::factor(now_us));
-            self.next_request_us = Some(now_us + (self.dice.waiting(mean_s) * 1e6) as i64);
+            self.next_request_us = Some(now_us + (self.arrivals.waiting(mean_s) * 1e6) as i64);
         }
     }
 
@@ -137,7 +162,9 @@ impl Simulation {
             self.next_request_us = None;
             return;
         }
-        let played = scene::play(&mut self.dice, &mut self.sessions, now_us);
+        self.requests += 1;
+        let mut dice = Dice::of(self.seed, self.requests);
+        let played = scene::play(&mut dice, &mut self.sessions, &self.incidents, now_us);
         let last_us = played
             .spans
             .iter()
@@ -145,42 +172,37 @@ impl Simulation {
             .max()
             .unwrap_or(now_us);
         // Now and then an application's exporter lags, and a trace and all that follows comes late.
-        let lag_us = if self.dice.chance(0.004) {
-            (self.dice.between(15.0, 90.0) * 1e6) as i64
+        let lag_us = if dice.chance(0.004) {
+            (dice.between(15.0, 90.0) * 1e6) as i64
         } else {
             0
         };
         let fits = played.spans.len() as u64 <= self.room() && !self.is_after_end(last_us + lag_us);
-        self.follow(played, lag_us, fits);
+        if fits {
+            self.follow(&mut dice, played, lag_us);
+        }
         self.wait_for_request();
     }
 
-    /// Puts what a request left in the queue. What does not fit is drawn all the same, so that a
-    /// limit changes the end of a simulation only.
-    fn follow(&mut self, played: Played, lag_us: i64, fits: bool) {
+    /// Puts what a request left, and what follows it, in the queue.
+    fn follow(&mut self, dice: &mut Dice, played: Played, lag_us: i64) {
         if let Some(answered) = &played.answered {
-            let feedback = after::feedback(&mut self.dice, answered);
-            let evaluations = after::evaluations(&mut self.dice, answered);
-            if fits {
-                if let Some(feedback) = feedback {
-                    self.wait(
-                        feedback.event_time.0 + lag_us,
-                        Waiting::Feedback(Box::new(feedback)),
-                    );
-                }
-                for evaluation in evaluations {
-                    self.wait(
-                        evaluation.event_time.0 + lag_us,
-                        Waiting::Evaluation(Box::new(evaluation)),
-                    );
-                }
+            if let Some(feedback) = after::feedback(dice, answered) {
+                self.wait(
+                    feedback.event_time.0 + lag_us,
+                    Waiting::Feedback(Box::new(feedback)),
+                );
+            }
+            for evaluation in after::evaluations(dice, answered) {
+                self.wait(
+                    evaluation.event_time.0 + lag_us,
+                    Waiting::Evaluation(Box::new(evaluation)),
+                );
             }
         }
-        if fits {
-            for span in played.spans {
-                self.spans_waiting += 1;
-                self.wait(span.event_time.0 + lag_us, Waiting::Span(Box::new(span)));
-            }
+        for span in played.spans {
+            self.spans_waiting += 1;
+            self.wait(span.event_time.0 + lag_us, Waiting::Span(Box::new(span)));
         }
     }
 
@@ -189,24 +211,33 @@ impl Simulation {
         self.waiting.insert((send_us, self.sequence), waiting);
     }
 
-    /// Turns what was spent into the providers' reports, the next one last.
+    /// Turns what was spent into the providers' reports.
     fn report_costs(&mut self, send_us: i64) {
         let spent = std::mem::take(&mut self.spent);
-        for ((provider, model, service), (quantity, amount)) in spent.into_iter().rev() {
-            self.costs.push(Cost {
-                event_id: self.dice.hex(32),
-                event_time: Time(send_us - COST_DELAY_US),
-                provider,
-                model,
-                service,
-                environment: "production",
-                tags: BTreeMap::new(),
-                unit: "tokens",
-                quantity,
-                amount,
-                currency: "USD",
-                source: "usage",
-            });
+        // Every model of every service takes an id, so that what one of them spends does not decide
+        // the ids of the others.
+        let mut dice = Dice::of(self.seed, REPORTS ^ send_us as u64);
+        for model in &MODELS {
+            for (service, _) in &SERVICES {
+                let event_id = dice.hex(32);
+                let key = (model.provider, model.response, service.name);
+                if let Some((quantity, amount)) = spent.get(&key) {
+                    self.costs.push(Cost {
+                        event_id,
+                        event_time: Time(send_us - COST_DELAY_US),
+                        provider: model.provider,
+                        model: model.response,
+                        service: service.name,
+                        environment: "production",
+                        tags: BTreeMap::new(),
+                        unit: "tokens",
+                        quantity: *quantity,
+                        amount: *amount,
+                        currency: "USD",
+                        source: "usage",
+                    });
+                }
+            }
         }
     }
 

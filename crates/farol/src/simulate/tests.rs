@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use farol_events::{Decoder, Kind, TimeRange};
 use serde_json::Value;
 
-use super::simulation::{Limit, Simulated, Simulation};
+use super::{
+    incident::{IncidentKind, Incidents},
+    simulation::{Limit, Simulated, Simulation},
+};
 
 /// 2025-01-06T09:00:00Z, when the day's rate is at its mean.
 const START_US: i64 = 1_736_154_000_000_000;
@@ -34,7 +37,13 @@ fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
 
 #[test]
 fn every_event_decodes_without_a_fault() {
-    let events = Simulation::new(3, START_US, 15.0).limit(Limit::Events(20_000));
+    let incidents = (0..).zip(IncidentKind::ALL).map(|(turn, (_, name, _))| {
+        let incident = format!("{name}@{}m+2m", 3 * turn);
+        incident.parse().expect("a good incident")
+    });
+    let events = Simulation::new(3, START_US, 15.0)
+        .incidents(Incidents::once(START_US, incidents.collect()))
+        .limit(Limit::Events(20_000));
     let range = TimeRange {
         min_us: START_US - DAY_US,
         max_us: START_US + DAY_US,
