@@ -67,7 +67,7 @@ fn spans(traces: usize) -> Vec<Span> {
             spans.push(Span {
                 time_us: begin + rng.random_range(0..4 * MINUTE_US),
                 service,
-                latency_ms: rng.random_range(1..500) as f64,
+                latency_ms: f64::from(rng.random_range(1..500)),
                 ..span(trace, 0)
             });
         }
