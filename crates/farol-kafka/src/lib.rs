@@ -3,7 +3,7 @@
 //! ```text
 //!  [`Consumer`] ◀── [`Assignment`]: whoever knows the start offsets     [`Producer`] ──▶ records
 //!      │ [`MessageBatch`]: messages in the client's own memory          [`Admin`]: topics, ranges, owners
-//!      ▼                                                                [`Tail`]: a topic from outside
+//!      ▼                                         [`TransactionalProducer`]  [`Tail`]: a topic from outside
 //!   the caller                                                          [`EmbeddedBroker`]: a broker in-process
 //! ```
 //!
@@ -20,6 +20,7 @@ mod native;
 mod partition;
 mod producer;
 mod tail;
+mod transactions;
 
 use rdkafka::config::RDKafkaLogLevel;
 
@@ -30,8 +31,9 @@ pub use consumer::{Assigned, Assignment, Consumer, ConsumerEvent, Polled, Start}
 pub use embedded::EmbeddedBroker;
 pub use error::KafkaError;
 pub use partition::TopicPartition;
-pub use producer::Producer;
+pub use producer::{Producer, Record};
 pub use tail::{From, Tail, TailedRecord};
+pub use transactions::{TransactionError, TransactionalProducer};
 
 /// Hands a line of librdkafka's log on.
 fn client_log(level: RDKafkaLogLevel, facility: &str, message: &str) {

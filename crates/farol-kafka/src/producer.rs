@@ -7,7 +7,7 @@ use std::time::Duration;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
-use rdkafka::message::DeliveryResult;
+use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{
     BaseRecord, NoCustomPartitioner, Producer as _, ProducerContext, ThreadedProducer,
 };
@@ -32,6 +32,41 @@ const WAIT: Duration = Duration::from_millis(50);
 /// How long the queue may stay full before the sender hears of it.
 const PATIENCE: Duration = Duration::from_mins(5);
 
+/// A record to send.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// The topic.
+    pub topic: &'a str,
+    /// The key; records of one key reach one partition.
+    pub key: Option<&'a [u8]>,
+    /// The value; `None` is a tombstone.
+    pub payload: Option<&'a [u8]>,
+    /// The record's time, milliseconds since the epoch; `None` is now.
+    pub timestamp_ms: Option<i64>,
+    /// Names and values.
+    pub headers: &'a [(&'a str, &'a str)],
+}
+
+impl<'a> Record<'a> {
+    pub(crate) fn base(&self) -> BaseRecord<'a, [u8], [u8]> {
+        let mut record = BaseRecord::<[u8], [u8]>::to(self.topic);
+        record.key = self.key;
+        record.payload = self.payload;
+        record.timestamp = self.timestamp_ms;
+        if self.headers.is_empty() {
+            return record;
+        }
+        let headers = OwnedHeaders::new_with_capacity(self.headers.len());
+        let headers = self.headers.iter().fold(headers, |headers, (key, value)| {
+            headers.insert(Header {
+                key,
+                value: Some(*value),
+            })
+        });
+        record.headers(headers)
+    }
+}
+
 #[derive(Default)]
 struct Deliveries {
     sent: AtomicU64,
@@ -39,7 +74,8 @@ struct Deliveries {
     last_error: Mutex<Option<String>>,
 }
 
-struct Reports(Arc<Deliveries>);
+#[derive(Default)]
+pub(crate) struct Reports(Arc<Deliveries>);
 
 impl ClientContext for Reports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -94,9 +130,21 @@ impl Producer {
         payload: &[u8],
         timestamp_ms: Option<i64>,
     ) -> Result<(), KafkaError> {
-        let mut record = BaseRecord::<[u8], [u8]>::to(topic).payload(payload);
-        record.key = key;
-        record.timestamp = timestamp_ms;
+        self.send_record(&Record {
+            topic,
+            key,
+            payload: Some(payload),
+            timestamp_ms,
+            headers: &[],
+        })
+    }
+
+    /// Hands a record over, with its headers; waits while the queue is full.
+    ///
+    /// # Errors
+    /// As [`Producer::send`].
+    pub fn send_record(&self, sent: &Record<'_>) -> Result<(), KafkaError> {
+        let mut record = sent.base();
         let began = std::time::Instant::now();
         loop {
             match self.inner.send(record) {
@@ -111,7 +159,8 @@ impl Producer {
                     std::thread::sleep(WAIT);
                 }
                 Err((error, _)) => {
-                    return Err(KafkaError::failed(format!("send to {topic}"), &error));
+                    let doing = format!("send to {}", sent.topic);
+                    return Err(KafkaError::failed(doing, &error));
                 }
             }
         }
