@@ -6,3 +6,5 @@ mod harness;
 mod acceptance;
 #[path = "crash/failpoints.rs"]
 mod failpoints;
+#[path = "crash/jobs.rs"]
+mod jobs;

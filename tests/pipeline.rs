@@ -9,6 +9,8 @@ mod backlog;
 mod bad_input;
 #[path = "pipeline/embedded.rs"]
 mod embedded;
+#[path = "pipeline/measures.rs"]
+mod measures;
 #[path = "pipeline/object_store.rs"]
 mod object_store;
 #[path = "pipeline/partitions.rs"]

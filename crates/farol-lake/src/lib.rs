@@ -9,17 +9,21 @@
 //! * [`Lake`] is a place; [`Table`] a handle on one table, which follows its log.
 //! * [`commit`] is how anything gets into a table: exactly once, whoever else writes.
 //! * [`file`](mod@file) encodes and uploads; [`maintenance`] keeps files few and storage small.
+//! * [`sketch`] summarises values so that summaries merge exactly.
 //! * [`sql`] answers queries.
 
+mod additions;
 pub mod commit;
 mod error;
 pub mod file;
 mod lake;
 pub mod maintenance;
+pub mod sketch;
 mod spec;
 pub mod sql;
 mod table;
 
+pub use additions::{AddedFile, AdditionLimits, Additions};
 pub use commit::{Commit, Marks, Operation, Outcome, Step, Upload};
 pub use error::LakeError;
 pub use lake::Lake;

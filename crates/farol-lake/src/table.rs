@@ -128,6 +128,11 @@ impl Table {
 
     /// The application transactions whose id begins with `prefix`, at the newest version.
     pub async fn marks(&self, prefix: &str) -> Result<Marks, LakeError> {
+        Ok(self.version_and_marks(prefix).await?.1)
+    }
+
+    /// The newest version, and the application transactions there whose id begins with `prefix`.
+    pub async fn version_and_marks(&self, prefix: &str) -> Result<(i64, Marks), LakeError> {
         let mut known = self.0.known.lock().await;
         self.catch_up(&mut known).await?;
         let marks = known.as_ref().map(|known| &known.marks);
@@ -135,7 +140,9 @@ impl Table {
             .into_iter()
             .flatten()
             .filter(|(id, _)| id.starts_with(prefix));
-        Ok(wanted.map(|(id, value)| (id.clone(), *value)).collect())
+        let version = known.as_ref().map_or(-1, |known| known.version);
+        let marks = wanted.map(|(id, value)| (id.clone(), *value)).collect();
+        Ok((version, marks))
     }
 
     /// Writes rows as one Parquet file that no commit names yet. Rows may lack the partition columns; those

@@ -63,6 +63,26 @@ fn describe() {
         "Time from the start of a flush to its commit"
     );
     describe_gauge!(
+        "farol_job_versions_behind",
+        Unit::Count,
+        "Versions of its input that a job's partials do not cover yet"
+    );
+    describe_counter!(
+        "farol_job_errors_total",
+        Unit::Count,
+        "Steps of a job that failed; each is tried again"
+    );
+    describe_counter!(
+        "farol_job_overflow_total",
+        Unit::Count,
+        "Partials kept under the segment other, because a job had more series than max_series"
+    );
+    describe_histogram!(
+        "farol_job_step_seconds",
+        Unit::Seconds,
+        "Time that a job took from reading new rows to the commit of their partials"
+    );
+    describe_gauge!(
         "farol_memory_bytes",
         Unit::Bytes,
         "Memory held, by pool: ingest (records in flight), dedup"

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use farol_ingest::{IngestOptions, InputTopic};
+use farol_jobs::{Jobs, Sources};
 use farol_kafka::{EmbeddedBroker, KafkaConfig};
 use farol_lake::Lake;
 use farol_lake::maintenance::{MaintenanceOptions, SAFE_AGE};
@@ -50,6 +51,16 @@ impl Drop for Kafka {
             tokio::task::block_in_place(|| broker.shutdown());
         }
     }
+}
+
+/// The jobs that a configuration puts into effect.
+pub async fn load_jobs(config: &Config) -> Result<Jobs, farol_jobs::JobError> {
+    let sources = Sources {
+        dir: config.pipelines.dir.clone(),
+        builtin: config.pipelines.builtin,
+        max_series: config.jobs.max_series,
+    };
+    farol_jobs::load(&sources).await
 }
 
 impl Context {
@@ -122,6 +133,14 @@ impl Context {
             })
         };
         self.config.topics.iter().filter_map(readable).collect()
+    }
+
+    /// The jobs that are in effect: those that are part of Farol, and the user's own over them.
+    ///
+    /// # Errors
+    /// Everything that is wrong with their files.
+    pub async fn jobs(&self) -> anyhow::Result<Jobs> {
+        Ok(load_jobs(&self.config).await?)
     }
 
     /// The bounds of ingest.

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use farol_jobs::JobError;
+
 use crate::config::ConfigError;
 
 /// How a command that did not fail ended.
@@ -34,7 +36,11 @@ pub fn usage(message: impl Into<String>) -> anyhow::Error {
 
 /// The exit code of an error: 2 where the user has something to mend in what they gave, else 1.
 pub fn code_of(error: &anyhow::Error) -> u8 {
-    if error.is::<UsageError>() || error.is::<ConfigError>() {
+    let of_jobs = matches!(
+        error.downcast_ref(),
+        Some(JobError::Definitions(_) | JobError::Unknown { .. } | JobError::Range(_))
+    );
+    if of_jobs || error.is::<UsageError>() || error.is::<ConfigError>() {
         2
     } else {
         1

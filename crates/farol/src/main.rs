@@ -53,7 +53,10 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     };
     // `check` reports on files by itself, and must not stumble over one of them first.
     if let Command::Check(arguments) = &cli.command {
-        return commands::check::run(arguments, &sources, cli.global.json);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        return runtime.block_on(commands::check::run(arguments, &sources, cli.global.json));
     }
     let loaded = config::load(&sources)?;
     let context = Context {
@@ -82,6 +85,7 @@ async fn dispatch(context: Context, command: Command) -> anyhow::Result<Exit> {
         Command::Simulate(arguments) => simulate::run(&context, arguments).await,
         Command::Sql(arguments) => commands::sql::run(&context, &arguments).await,
         Command::Status => commands::status::run(&context).await,
+        Command::Job(command) => commands::job::run(&context, command).await,
         Command::Lake(command) => commands::lake::run(&context, command).await,
         Command::Dlq(command) => commands::dlq::run(&context, command).await,
         Command::Tail(arguments) => commands::tail::run(&context, &arguments).await,

@@ -13,6 +13,7 @@ use deltalake::kernel::LogicalFileView;
 use fail::fail_point;
 
 use super::plan::{Group, LiveFile, PlanOptions, plan};
+use super::replace::Replacement;
 use super::rewrite::{Rewrite, Rewritten};
 use super::snapshot::{self, Snapshot};
 use crate::commit::{Commit, Operation, Outcome, Step, Upload};
@@ -137,6 +138,33 @@ pub async fn compact(table: &Table, options: &CompactOptions) -> Result<CompactR
         report.count(&group, &merged);
     }
     Ok(report)
+}
+
+/// The files that are worth merging now, for a caller that merges rows rather than copies them, such as partials.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub async fn merges(
+    table: &Table,
+    options: &CompactOptions,
+) -> Result<Vec<Replacement>, LakeError> {
+    let guard = guard(table.name());
+    let turn = table.marks(&guard).await?.get(&guard).copied();
+    let snapshot = Snapshot::load(table).await?;
+    let files = snapshot.files()?;
+    let live: Vec<_> = files.iter().map(|(file, _)| file.clone()).collect();
+    let views: HashMap<_, _> = files
+        .into_iter()
+        .map(|(file, view)| (file.path, view))
+        .collect();
+    let groups = plan(&live, options.plan(), chrono::Utc::now().timestamp_millis());
+    Ok(groups
+        .into_iter()
+        .map(|group| {
+            let views = group.files.iter().filter_map(|file| views.get(&file.path));
+            Replacement::new(views, turn, Operation::Compact)
+        })
+        .collect())
 }
 
 /// The layout of compacted files: of Farol's own tables with Farol's own types, down to the names inside lists.

@@ -7,7 +7,9 @@
 //! log ──▶ delete                                (clean_log: entries older than a checkpoint and the retention)
 //! ```
 //!
-//! Only `expire` changes rows. Every commit moves the guard `farol/maintenance/<table>`, so that no two come of the
+//! snapshot ──▶ files of a range ──▶ commit      (replace: a range of times gets other rows; partials are merged)
+//!
+//! Only `expire` and `replace` change rows. Every commit moves the guard `farol/maintenance/<table>`, so that no two come of the
 //! same version of the table.
 
 mod compact;
@@ -15,14 +17,16 @@ mod expire;
 mod footers;
 mod log;
 mod plan;
+mod replace;
 mod rewrite;
 mod run;
 mod snapshot;
 mod vacuum;
 
-pub use compact::{CompactOptions, CompactReport, compact, guard};
+pub use compact::{CompactOptions, CompactReport, compact, guard, merges};
 pub use expire::{ExpireReport, expire};
 pub use log::clean_log;
 pub use plan::{Group, LiveFile, PlanOptions, plan};
+pub use replace::Replacement;
 pub use run::{MaintenanceOptions, run};
 pub use vacuum::{SAFE_AGE, VacuumOptions, VacuumReport, vacuum};

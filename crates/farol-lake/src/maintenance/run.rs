@@ -14,6 +14,9 @@ use crate::table::Table;
 /// How often files are looked for that can be deleted: that lists the whole table.
 const CLEANING_INTERVAL: Duration = Duration::from_hours(1);
 
+/// Where the jobs' partials are.
+const PARTIALS: &str = "partials/";
+
 /// How the maintenance role works.
 #[derive(Debug, Clone)]
 pub struct MaintenanceOptions {
@@ -82,7 +85,10 @@ async fn maintain(
     let Some(table) = lake.existing(name).await? else {
         return Ok(());
     };
-    compact_and_tell(&table, &options.compact).await?;
+    // Partials are merged, not copied: the jobs' own maintenance does that.
+    if !name.starts_with(PARTIALS) {
+        compact_and_tell(&table, &options.compact).await?;
+    }
     if clean {
         let vacuumed = vacuum(&table, options.vacuum).await?;
         if !vacuumed.files.is_empty() {

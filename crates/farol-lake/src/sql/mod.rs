@@ -4,9 +4,12 @@
 //! the dead letters that no replay has stored yet. A session sees the versions that were newest when it was
 //! opened or last refreshed, so that a query never mixes two states of a table.
 
+pub mod functions;
+
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
+use datafusion::datasource::TableProvider;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::FairSpillPool;
@@ -41,6 +44,7 @@ impl Session {
             .with_memory_pool(Arc::new(FairSpillPool::new(QUERY_MEMORY_BYTES)))
             .build_arc()?;
         let context = SessionContext::new_with_config_rt(config, runtime);
+        functions::register(&context);
         let session = Self {
             lake: lake.clone(),
             context,
@@ -81,20 +85,30 @@ impl Session {
         &self.context
     }
 
+    /// The lake that the session sees.
+    pub fn lake(&self) -> &Lake {
+        &self.lake
+    }
+
+    /// A table of the lake at its newest version, to be registered under any name; one without rows where it is
+    /// not there yet.
+    pub async fn provider(
+        &self,
+        name: &str,
+        spec: &TableSpec,
+    ) -> Result<Arc<dyn TableProvider>, LakeError> {
+        let Some(table) = self.lake.existing(name).await? else {
+            return Ok(Arc::new(EmptyTable::new(spec.schema.clone())));
+        };
+        let delta = table.snapshot().await?;
+        delta.update_datafusion_session(&self.context.state())?;
+        Ok(delta.table_provider().await?)
+    }
+
     async fn register(&self, name: &str, spec: &TableSpec) -> Result<(), LakeError> {
+        let provider = self.provider(name, spec).await?;
         self.context.deregister_table(name)?;
-        match self.lake.existing(name).await? {
-            Some(table) => {
-                let delta = table.snapshot().await?;
-                delta.update_datafusion_session(&self.context.state())?;
-                self.context
-                    .register_table(name, delta.table_provider().await?)?;
-            }
-            None => {
-                self.context
-                    .register_table(name, Arc::new(EmptyTable::new(spec.schema.clone())))?;
-            }
-        }
+        self.context.register_table(name, provider)?;
         Ok(())
     }
 }

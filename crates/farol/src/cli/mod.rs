@@ -1,6 +1,7 @@
 //! The command line as it is typed. Each command's arguments are a struct here and its work a module
 //! of its own; nothing below reads the command line again.
 
+mod jobs;
 mod lake;
 mod read;
 mod roles;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::emit::EmitArgs;
 use crate::simulate::SimulateArgs;
 
+pub use jobs::{JobCommand, JobRunArgs};
 pub use lake::{DlqCommand, DlqFilter, LakeCommand, ResetTo, TopicsCommand};
 pub use read::{CheckArgs, CompletionsArgs, SqlArgs, SqlFormat, TailArgs, TailFrom};
 pub use roles::{BrokerArgs, Role, RunArgs, UpArgs};
@@ -83,10 +85,13 @@ pub enum Command {
     Simulate(SimulateArgs),
     /// Ask the tables in SQL: one query, a file, or a prompt
     Sql(SqlArgs),
-    /// Say how far each input partition is read, and what became of it
+    /// Say how far each input partition is read, what became of it, and how far jobs are
     Status,
     /// Check the configuration, and pipelines, before anything starts
     Check(CheckArgs),
+    /// Look at jobs, which keep measures; run them over the past; begin one of your own
+    #[command(subcommand)]
+    Job(JobCommand),
     /// Look after the tables
     #[command(subcommand)]
     Lake(LakeCommand),
@@ -164,9 +169,12 @@ mod tests {
         );
         assert_eq!(
             roles(&[]).unwrap(),
-            [Role::Ingest, Role::Maintenance, Role::Server]
+            [Role::Ingest, Role::Jobs, Role::Maintenance, Role::Server]
         );
-        let error = roles(&["--roles", "jobs"]).unwrap_err();
-        assert!(error.contains("ingest, maintenance, server"), "{error}");
+        let error = roles(&["--roles", "triggers"]).unwrap_err();
+        assert!(
+            error.contains("ingest, jobs, maintenance, server"),
+            "{error}"
+        );
     }
 }

@@ -12,7 +12,8 @@ use clap::{Args, ValueEnum};
     farol sql -f report.sql --format csv -o report.csv\n  \
     farol sql \"SELECT * FROM traces\" --format parquet -o traces.parquet\n\n\
     The tables are traces, feedback, costs, evaluations, dead_letters; the view dead_letters_open\n\
-    leaves out what a replay has stored. An ordinary query reads what is committed when it starts.")]
+    leaves out what a replay has stored. Each job is a view (performance, spend); measures('performance', '1 hour',\n\
+    'service') is the same at another grain, series every measure in long form. An ordinary query reads what is committed when it starts.")]
 pub struct SqlArgs {
     /// One query; without it and without -f, a prompt
     pub query: Option<String>,

@@ -9,6 +9,8 @@ use clap::{Args, ValueEnum};
 pub enum Role {
     /// Kafka to lake
     Ingest,
+    /// Lake to lake: measures
+    Jobs,
     /// Compaction, checkpoints and vacuum
     Maintenance,
     /// Health, readiness and metrics over HTTP
@@ -17,12 +19,13 @@ pub enum Role {
 
 impl Role {
     /// Every role there is.
-    pub const ALL: [Self; 3] = [Self::Ingest, Self::Maintenance, Self::Server];
+    pub const ALL: [Self; 4] = [Self::Ingest, Self::Jobs, Self::Maintenance, Self::Server];
 
     /// The name on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ingest => "ingest",
+            Self::Jobs => "jobs",
             Self::Maintenance => "maintenance",
             Self::Server => "server",
         }
@@ -45,13 +48,13 @@ pub struct UpArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     farol run --roles ingest                 one of several instances that share the partitions\n  \
-    farol run --roles ingest --drain         read what is there, commit it, end\n\n\
+    farol run --roles ingest,jobs --drain    read what is there, measure it, end\n\n\
     --drain exits 3 where a partition is stopped by an error that a person has to look at.")]
 pub struct RunArgs {
     /// Which roles to play
-    #[arg(long, value_delimiter = ',', value_name = "ROLE,…", default_value = "ingest,maintenance,server", value_parser = parse_role)]
+    #[arg(long, value_delimiter = ',', value_name = "ROLE,…", default_value = "ingest,jobs,maintenance,server", value_parser = parse_role)]
     pub roles: Vec<Role>,
-    /// Read every topic to its last stable offset as it stands now, commit, end
+    /// Read every topic to its last stable offset as it stands now, commit, bring jobs level with it, end
     #[arg(long)]
     pub drain: bool,
 }
@@ -61,10 +64,11 @@ fn parse_role(name: &str) -> Result<Role, String> {
         .into_iter()
         .find(|role| role.as_str() == name)
         .ok_or_else(|| match name {
-            "jobs" | "triggers" | "publisher" => {
-                "this version has no such role yet; it has ingest, maintenance, server".to_owned()
+            "triggers" | "publisher" => {
+                "this version has no such role yet; it has ingest, jobs, maintenance, server"
+                    .to_owned()
             }
-            _ => "the roles are ingest, maintenance, server".to_owned(),
+            _ => "the roles are ingest, jobs, maintenance, server".to_owned(),
         })
 }
 

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use farol_jobs::Jobs;
 use serde::Serialize;
 
 use crate::cli::CheckArgs;
-use crate::config::{self, ConfigError, Loaded, Sources};
-use crate::exit::Exit;
+use crate::config::{self, Loaded, Sources};
+use crate::context::load_jobs;
+use crate::exit::{Exit, usage};
 use crate::output;
 
 /// What is to be said of one file, as `--json` prints it.
@@ -16,17 +18,19 @@ struct Checked {
     ok: bool,
     error: Option<String>,
     topics: Vec<String>,
+    jobs: Vec<String>,
     not_in_effect: Vec<String>,
 }
 
 /// Checks the named files, or the configuration that other commands would read.
-pub fn run(arguments: &CheckArgs, sources: &Sources, json: bool) -> anyhow::Result<Exit> {
+pub async fn run(arguments: &CheckArgs, sources: &Sources, json: bool) -> anyhow::Result<Exit> {
     let files: Vec<Option<PathBuf>> = if arguments.paths.is_empty() {
         vec![sources.file.clone()]
     } else {
         arguments.paths.iter().cloned().map(Some).collect()
     };
     let mut failed = None;
+    let mut failed_jobs = false;
     for file in files {
         let sources = Sources {
             file: file.clone(),
@@ -34,7 +38,16 @@ pub fn run(arguments: &CheckArgs, sources: &Sources, json: bool) -> anyhow::Resu
             arguments: sources.arguments.clone(),
         };
         match config::load(&sources) {
-            Ok(loaded) => say(&loaded, json)?,
+            Ok(loaded) => match load_jobs(&loaded.config).await {
+                Ok(jobs) => say(&loaded, &jobs, json)?,
+                Err(error) => {
+                    if json {
+                        say_error(file.as_deref(), &error)?;
+                    }
+                    eprintln!("{error}");
+                    failed_jobs = true;
+                }
+            },
             Err(error) => {
                 if json {
                     say_error(file.as_deref(), &error)?;
@@ -45,10 +58,14 @@ pub fn run(arguments: &CheckArgs, sources: &Sources, json: bool) -> anyhow::Resu
             }
         }
     }
-    failed.map_or(Ok(Exit::Done), |error| Err(error.into()))
+    match failed {
+        Some(error) => Err(error.into()),
+        None if failed_jobs => Err(usage("the pipelines have mistakes; see above")),
+        None => Ok(Exit::Done),
+    }
 }
 
-fn say(loaded: &Loaded, json: bool) -> anyhow::Result<()> {
+fn say(loaded: &Loaded, jobs: &Jobs, json: bool) -> anyhow::Result<()> {
     let config = &loaded.config;
     let file = loaded.file.as_ref().map(|file| file.display().to_string());
     if json {
@@ -61,6 +78,7 @@ fn say(loaded: &Loaded, json: bool) -> anyhow::Result<()> {
                 .iter()
                 .map(|topic| topic.name.clone())
                 .collect(),
+            jobs: jobs.names(),
             not_in_effect: loaded.not_in_effect.clone(),
         });
     }
@@ -78,6 +96,7 @@ fn say(loaded: &Loaded, json: bool) -> anyhow::Result<()> {
     output::line(&format!("ok     {name}"))?;
     output::line(&format!("kafka  {brokers}, group {}", config.kafka.group))?;
     output::line(&format!("reads  {}", topics.join(", ")))?;
+    output::line(&format!("jobs   {}", jobs.names().join(", ")))?;
     if !loaded.not_in_effect.is_empty() {
         output::line(&format!(
             "note   configured, but not in effect in this version: {}",
@@ -87,12 +106,13 @@ fn say(loaded: &Loaded, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn say_error(file: Option<&std::path::Path>, error: &ConfigError) -> anyhow::Result<()> {
+fn say_error(file: Option<&std::path::Path>, error: &impl std::fmt::Display) -> anyhow::Result<()> {
     output::json(&Checked {
         file: file.map(|file| file.display().to_string()),
         ok: false,
         error: Some(error.to_string()),
         topics: Vec::new(),
+        jobs: Vec::new(),
         not_in_effect: Vec::new(),
     })
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use farol_ingest::{Health, Ingest, IngestReport};
+use farol_jobs::{Jobs, RunOptions};
 use farol_kafka::KafkaConfig;
 use farol_lake::{Lake, maintenance};
 use farol_server::{Readiness, ServerState};
@@ -35,6 +36,7 @@ pub struct Plan<'a> {
 /// What a role leaves behind.
 enum Ended {
     Ingest(IngestReport),
+    Jobs,
     Other,
 }
 
@@ -59,7 +61,16 @@ pub async fn bind_http(context: &Context, roles: &[Role]) -> anyhow::Result<Opti
 /// Plays the roles until the token is cancelled, a drain is done, or one of them fails. Gives ingest's
 /// report where it was played.
 pub async fn play(context: &Context, plan: Plan<'_>) -> anyhow::Result<Option<IngestReport>> {
+    let measures = plan.roles.contains(&Role::Jobs) || plan.roles.contains(&Role::Maintenance);
+    // Mistakes in jobs are told before anything starts.
+    let jobs = if measures {
+        context.jobs().await?
+    } else {
+        Jobs::default()
+    };
     let lake = context.lake().await?;
+    // Cancelled when nothing more will be added to what jobs read.
+    let level = CancellationToken::new();
     let stop = plan.shutdown.child_token();
     let readiness = Readiness::default();
     // Before any role starts: what is recorded before the recorder is installed goes nowhere.
@@ -72,10 +83,33 @@ pub async fn play(context: &Context, plan: Plan<'_>) -> anyhow::Result<Option<In
         match role {
             Role::Ingest => {
                 let health = Health::default();
-                watch_health(&readiness, health.clone(), stop.clone());
+                let reasons = health.clone();
+                watch(
+                    &readiness,
+                    "ingest",
+                    move || reasons.reasons(),
+                    stop.clone(),
+                );
                 spawn_ingest(context, &plan, &lake, health, stop.clone(), &mut tasks);
             }
-            Role::Maintenance => spawn_maintenance(context, &lake, stop.clone(), &mut tasks),
+            Role::Jobs => {
+                let options = RunOptions {
+                    interval: context.config.jobs.interval.0,
+                    shutdown: stop.clone(),
+                    finish: level.clone(),
+                    health: farol_jobs::Health::default(),
+                };
+                let health = options.health.clone();
+                watch(&readiness, "jobs", move || health.reasons(), stop.clone());
+                let (lake, jobs) = (lake.clone(), jobs.clone());
+                tasks.spawn(async move {
+                    farol_jobs::run(lake, jobs, options).await.context("jobs")?;
+                    Ok(Ended::Jobs)
+                });
+            }
+            Role::Maintenance => {
+                spawn_maintenance(context, &lake, &jobs, stop.clone(), &mut tasks);
+            }
             Role::Server => {}
         }
     }
@@ -86,6 +120,9 @@ pub async fn play(context: &Context, plan: Plan<'_>) -> anyhow::Result<Option<In
             Ok(Ended::Other)
         });
     }
+    if plan.drain && !plan.roles.contains(&Role::Ingest) {
+        level.cancel();
+    }
     let mut report = None;
     let mut failure = None;
     while let Some(ended) = tasks.join_next().await {
@@ -93,8 +130,14 @@ pub async fn play(context: &Context, plan: Plan<'_>) -> anyhow::Result<Option<In
             Ok(Ended::Ingest(ingested)) => {
                 report = Some(ingested);
                 // A drain is done; without one, ingest ends only when it is told to.
-                stop.cancel();
+                if plan.drain && plan.roles.contains(&Role::Jobs) {
+                    level.cancel();
+                } else {
+                    stop.cancel();
+                }
             }
+            // Jobs end by themselves when they are level at the end of a drain.
+            Ok(Ended::Jobs) => stop.cancel(),
             Ok(Ended::Other) => {}
             Err(error) => {
                 stop.cancel();
@@ -145,10 +188,22 @@ fn spawn_ingest(
 fn spawn_maintenance(
     context: &Context,
     lake: &Lake,
+    jobs: &Jobs,
     shutdown: CancellationToken,
     tasks: &mut JoinSet<anyhow::Result<Ended>>,
 ) {
     let options = context.maintenance_options();
+    let partials = farol_jobs::compact::run(
+        lake.clone(),
+        jobs.clone(),
+        options.compact.clone(),
+        options.interval,
+        shutdown.clone(),
+    );
+    tasks.spawn(async move {
+        partials.await;
+        Ok(Ended::Other)
+    });
     let lake = lake.clone();
     tasks.spawn(async move {
         maintenance::run(lake, options, shutdown).await;
@@ -156,11 +211,17 @@ fn spawn_maintenance(
     });
 }
 
-fn watch_health(readiness: &Readiness, health: Health, stop: CancellationToken) {
-    let role = readiness.register("ingest");
+/// Tells a role's readiness, for as long as it is played.
+fn watch(
+    readiness: &Readiness,
+    name: &'static str,
+    reasons: impl Fn() -> Vec<String> + Send + 'static,
+    stop: CancellationToken,
+) {
+    let role = readiness.register(name);
     tokio::spawn(async move {
         while !stop.is_cancelled() {
-            role.set(&health.reasons());
+            role.set(&reasons());
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(HEALTH_INTERVAL) => {}

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use farol_ingest::InputTopic;
 use farol_ingest::resume::LogRange;
 use farol_ingest::status::{self, BrokerView, LogView, PartitionStatus};
+use farol_jobs::JobStatus;
 use farol_kafka::{Admin, KafkaConfig};
 use serde::Serialize;
 
@@ -17,11 +18,11 @@ use crate::output;
 /// How long Kafka may take to answer before the lake alone is told.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What `--json` prints. Jobs, triggers and publisher come with the roles that make them.
+/// What `--json` prints. Triggers and publisher come with the roles that make them.
 #[derive(Serialize)]
 struct Status<'a> {
     partitions: &'a [PartitionStatus],
-    jobs: [(); 0],
+    jobs: &'a [JobStatus],
     triggers: serde_json::Map<String, serde_json::Value>,
     publisher: Publisher,
 }
@@ -49,10 +50,11 @@ pub async fn run(context: &Context) -> anyhow::Result<Exit> {
         .map_or(0, |since| since.as_micros() as i64);
     let bound_us = i64::try_from(context.config.ingest.watermark_bound.0.as_micros())?;
     let partitions = status::partitions(&topics, &marks, broker.as_ref().ok(), now_us - bound_us);
+    let jobs = farol_jobs::progress::status(&lake, &context.jobs().await?).await?;
     if context.json {
         output::json(&Status {
             partitions: &partitions,
-            jobs: [],
+            jobs: &jobs,
             triggers: serde_json::Map::new(),
             publisher: Publisher {
                 next_action: None,
@@ -60,12 +62,18 @@ pub async fn run(context: &Context) -> anyhow::Result<Exit> {
             },
         })?;
     } else {
-        output::line(text(&partitions, now_us).trim_end())?;
+        let told = format!(
+            "{}{}",
+            text(&partitions, now_us),
+            text_of_jobs(&jobs, now_us)
+        );
+        output::line(told.trim_end())?;
     }
     if let Err(reason) = &broker {
         tracing::warn!("Kafka did not answer, so this is what the lake knows: {reason:#}");
     }
-    let stopped = partitions.iter().any(|partition| partition.error.is_some());
+    let stopped = partitions.iter().any(|partition| partition.error.is_some())
+        || jobs.iter().any(|job| job.error.is_some());
     Ok(if broker.is_err() || stopped {
         Exit::Degraded
     } else {
@@ -76,7 +84,7 @@ pub async fn run(context: &Context) -> anyhow::Result<Exit> {
 /// The table for people, and a line for whatever needs more words.
 fn text(partitions: &[PartitionStatus], now_us: i64) -> String {
     if partitions.is_empty() {
-        return "nothing is known of any input topic yet".to_owned();
+        return "nothing is known of any input topic yet\n".to_owned();
     }
     let dash = |value: Option<i64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
     let rows: Vec<Vec<String>> = partitions
@@ -134,6 +142,46 @@ fn text(partitions: &[PartitionStatus], now_us: i64) -> String {
         }
         if let Some(error) = &partition.error {
             let _ = writeln!(text, "STOPPED: {error}");
+        }
+    }
+    text
+}
+
+/// The jobs: how far, and which fail.
+fn text_of_jobs(jobs: &[JobStatus], now_us: i64) -> String {
+    let dash = |value: Option<i64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
+    let rows: Vec<Vec<String>> = jobs
+        .iter()
+        .map(|job| {
+            vec![
+                job.name.clone(),
+                dash(job.version),
+                dash(job.behind),
+                job.watermark_us
+                    .map_or_else(|| "-".to_owned(), |time_us| ago(time_us, now_us)),
+                job.overflowed.to_string(),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from("\n");
+    text.push_str(&output::table(
+        &["job", "version", "behind", "watermark", "other"],
+        &rows,
+    ));
+    for job in jobs {
+        // Writing to a string cannot fail.
+        if job.overflowed > 0 {
+            let _ = writeln!(
+                text,
+                "note: {}: {} partials are kept under the segment `other`, since there were more series than max_series",
+                job.name, job.overflowed
+            );
+        }
+        if let Some(error) = &job.error {
+            let _ = writeln!(text, "FAILING: job {}: {error}", job.name);
         }
     }
     text

@@ -4,10 +4,8 @@
 use super::types::{Config, Format};
 
 /// Sections and keys without effect, as prefixes of dotted paths.
-const PENDING: [&str; 8] = [
-    "pipelines",
+const PENDING: [&str; 6] = [
     "outputs",
-    "jobs",
     "triggers",
     "server.postgres",
     "server.flight",

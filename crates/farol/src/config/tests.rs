@@ -221,7 +221,6 @@ fn what_is_set_without_effect_is_named() {
     assert_eq!(
         not_in_effect,
         [
-            "pipelines.dir",
             "server.flight",
             "retention.text",
             "topic a (kind otlp_spans is not read yet)",

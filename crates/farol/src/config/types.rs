@@ -100,11 +100,21 @@ impl Config {
         for (key, span) in [
             ("ingest.flush_interval", ingest.flush_interval),
             ("ingest.idle_timeout", ingest.idle_timeout),
+            ("jobs.interval", self.jobs.interval),
             ("maintenance.interval", self.maintenance.interval),
         ] {
             if span.0.is_zero() {
                 return refuse(format!("{key} must be more than nothing"));
             }
+        }
+        if self.jobs.max_series == 0 {
+            return refuse("jobs.max_series must be more than nothing".to_owned());
+        }
+        if self.jobs.time_zone != "UTC" {
+            return refuse(format!(
+                "jobs.time_zone: days are those of UTC in this version, not of `{}`; leave it out",
+                self.jobs.time_zone
+            ));
         }
         Ok(())
     }

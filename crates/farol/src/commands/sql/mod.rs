@@ -12,6 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::Context as _;
+use farol_jobs::Jobs;
 use farol_lake::sql::Session;
 use futures::StreamExt;
 
@@ -34,8 +35,8 @@ pub async fn run(context: &Context, arguments: &SqlArgs) -> anyhow::Result<Exit>
         return Err(usage("--format parquet needs -o FILE"));
     }
     let Some(text) = queries(arguments)? else {
-        let session = open(context).await?;
-        return prompt::run(session, format).await;
+        let tables = open(context).await?;
+        return prompt::run(tables, format).await;
     };
     let queries = split::statements(&text);
     if queries.is_empty() {
@@ -46,7 +47,7 @@ pub async fn run(context: &Context, arguments: &SqlArgs) -> anyhow::Result<Exit>
             "several queries cannot be written as one JSON array or one Parquet file",
         ));
     }
-    let session = open(context).await?;
+    let session = open(context).await?.session;
     match &arguments.output {
         Some(file) => to_file(&session, &queries, format, file).await?,
         None => {
@@ -58,9 +59,34 @@ pub async fn run(context: &Context, arguments: &SqlArgs) -> anyhow::Result<Exit>
     Ok(Exit::Done)
 }
 
-async fn open(context: &Context) -> anyhow::Result<Session> {
+/// What queries see: the tables, and the views of jobs.
+struct Tables {
+    session: Session,
+    jobs: Jobs,
+}
+
+impl Tables {
+    /// Moves to the newest version of everything.
+    async fn refresh(&self) -> anyhow::Result<()> {
+        self.session.refresh().await?;
+        Ok(farol_jobs::views::register(&self.session, &self.jobs).await?)
+    }
+}
+
+async fn open(context: &Context) -> anyhow::Result<Tables> {
     let lake = context.lake().await?;
-    Session::open(&lake).await.context("cannot open the tables")
+    let session = Session::open(&lake)
+        .await
+        .context("cannot open the tables")?;
+    // A mistake in a job must not stand between a person and the tables.
+    let jobs = context.jobs().await.unwrap_or_else(|error| {
+        tracing::warn!("there are no views of jobs, since their files have mistakes:\n{error}");
+        Jobs::default()
+    });
+    farol_jobs::views::register(&session, &jobs)
+        .await
+        .context("cannot open the jobs' views")?;
+    Ok(Tables { session, jobs })
 }
 
 /// The text to run; `None` where a person sits at a prompt.

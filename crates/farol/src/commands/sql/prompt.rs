@@ -4,7 +4,6 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use farol_lake::sql::Session;
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{Config, Editor};
@@ -13,7 +12,7 @@ use crate::cli::SqlFormat;
 use crate::exit::{Exit, told};
 
 use super::sink::Sink;
-use super::{print, say, split};
+use super::{Tables, print, say, split};
 
 const HELP: &str = "\
 Statements end with a semicolon. Ctrl-C stops a query, Ctrl-D leaves.
@@ -23,7 +22,7 @@ Statements end with a semicolon. Ctrl-C stops a query, Ctrl-D leaves.
   \\q            leave";
 
 /// The tables and views of the lake, for `\d`.
-const TABLES: [(&str, &str); 6] = [
+const TABLES: [(&str, &str); 9] = [
     ("traces", "one operation of an application a row"),
     ("feedback", "what people say about answers"),
     ("costs", "lines of spend"),
@@ -33,6 +32,15 @@ const TABLES: [(&str, &str); 6] = [
         "records that could not become rows, and why",
     ),
     ("dead_letters_open", "those that no replay has stored"),
+    (
+        "performance, spend",
+        "measures of these jobs, by window and segment; other jobs' likewise",
+    ),
+    (
+        "measures(…)",
+        "the same at any grain: measures('performance', '1 hour', 'service')",
+    ),
+    ("series", "every measure in long form"),
 ];
 
 /// What the prompt was told.
@@ -48,7 +56,7 @@ enum Line<'a> {
 }
 
 /// Runs the prompt until its end.
-pub(super) async fn run(session: Session, format: SqlFormat) -> anyhow::Result<Exit> {
+pub(super) async fn run(tables: Tables, format: SqlFormat) -> anyhow::Result<Exit> {
     let config = Config::builder()
         .history_ignore_space(true)
         .max_history_size(10_000)?
@@ -61,7 +69,7 @@ pub(super) async fn run(session: Session, format: SqlFormat) -> anyhow::Result<E
     }
     say("farol sql: \\? for help, \\q to leave")?;
     let mut prompt = Prompt {
-        session,
+        tables,
         format,
         text: String::new(),
     };
@@ -92,7 +100,7 @@ pub(super) async fn run(session: Session, format: SqlFormat) -> anyhow::Result<E
 }
 
 struct Prompt {
-    session: Session,
+    tables: Tables,
     format: SqlFormat,
     text: String,
 }
@@ -142,10 +150,10 @@ impl Prompt {
 
     async fn query(&mut self, query: &str) -> anyhow::Result<()> {
         let began = Instant::now();
-        self.session.refresh().await?;
+        self.tables.refresh().await?;
         let sink = Sink::new(self.format, Box::new(std::io::stdout()));
         tokio::select! {
-            outcome = print(&self.session, query, sink) => match outcome {
+            outcome = print(&self.tables.session, query, sink) => match outcome {
                 Ok(_) if self.format == SqlFormat::Table => say(&format!("in {:.2?}", began.elapsed()))?,
                 Ok(_) => {}
                 Err(error) => eprintln!("{}", told(&error)),
@@ -157,6 +165,7 @@ impl Prompt {
 
     async fn columns(&self, table: &str) -> anyhow::Result<()> {
         match self
+            .tables
             .session
             .query(&format!("SELECT * FROM {table} LIMIT 0"))
             .await

@@ -1,0 +1,160 @@
+//! A job's YAML, with the place of everything that can be wrong.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_saphyr::{Location, Spanned};
+
+use crate::error::DefinitionError;
+
+/// What the file says. Unknown keys are an error.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct JobFile {
+    pub name: Spanned<String>,
+    pub description: Option<String>,
+    pub reads: Spanned<String>,
+    pub window: Spanned<String>,
+    pub mode: Option<Spanned<String>>,
+    pub max_series: Option<Spanned<u64>>,
+    #[serde(default)]
+    pub segments: Vec<Spanned<String>>,
+    pub partials: Ordered<Spanned<String>>,
+    #[serde(default)]
+    pub measures: Ordered<MeasureFile>,
+}
+
+/// One measure.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MeasureFile {
+    pub expr: Spanned<String>,
+    pub unit: Option<String>,
+    pub better: Option<Spanned<String>>,
+    pub description: Option<String>,
+}
+
+/// A map in the file's order, its keys with their places.
+#[derive(Debug)]
+pub(super) struct Ordered<V>(pub Vec<(Spanned<String>, V)>);
+
+impl<V> Default for Ordered<V> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Ordered<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries<V>(PhantomData<V>);
+
+        impl<'de, V: Deserialize<'de>> Visitor<'de> for Entries<V> {
+            type Value = Ordered<V>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("names, each with what it is")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Ordered(entries))
+            }
+        }
+
+        deserializer.deserialize_map(Entries(PhantomData))
+    }
+}
+
+/// Where mistakes of a file are told.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub file: &'a str,
+}
+
+impl Place<'_> {
+    /// A mistake at a place of the file.
+    pub fn error(
+        self,
+        location: Location,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) -> DefinitionError {
+        DefinitionError {
+            file: self.file.to_owned(),
+            line: location.line(),
+            column: location.column(),
+            message: message.into(),
+            help,
+        }
+    }
+}
+
+/// Reads a job's file.
+pub(super) fn read(file: &str, text: &str) -> Result<JobFile, DefinitionError> {
+    let options = serde_saphyr::options! { with_snippet: false };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error: serde_saphyr::Error| {
+        let message = error.without_snippet().to_string();
+        let told = message
+            .rsplit_once(" at line ")
+            .map_or(message.as_str(), |(before, _)| before);
+        let location = error.location().unwrap_or(Location::UNKNOWN);
+        Place { file }.error(location, told, None)
+    })
+}
+
+/// The name that is nearest to what was written, to suggest it; all of them where none is near.
+pub(crate) fn suggestion<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<_> = names.into_iter().collect();
+    let nearest = names
+        .iter()
+        .map(|name| (distance(written, name), *name))
+        .min()
+        .filter(|(distance, _)| *distance <= 1 + written.len() / 4);
+    match nearest {
+        Some((_, name)) => format!("did you mean `{name}`?"),
+        None => format!("there are {}", names.join(", ")),
+    }
+}
+
+/// How many letters have to be changed, added or left out to get from one word to another (Levenshtein).
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, l) in left.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, r) in right.iter().enumerate() {
+            let changed = diagonal + usize::from(l != *r);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_suggested() {
+        let names = ["requests", "errors", "latency"];
+        assert_eq!(suggestion("erors", names), "did you mean `errors`?");
+        assert_eq!(
+            suggestion("cost", names),
+            "there are requests, errors, latency"
+        );
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_with_their_place() {
+        let error = read("j.yaml", "name: a\nreads: traces\nwindwo: 1m\n").unwrap_err();
+        assert_eq!((error.line, error.column), (3, 1), "{error}");
+        assert!(error.message.contains("windwo"), "{error}");
+    }
+}

@@ -1,0 +1,254 @@
+//! What a job is: a YAML file that says what it measures, and SQL that says what each row adds.
+//!
+//! ```text
+//! NAME.yaml ──▶ file (places kept) ──▶ plan (SQL and measures, typed against the tables) ──▶ Job
+//! NAME.sql  ──┘
+//! ```
+//!
+//! The SQL gives **one row for each contribution**: `event_time`, every segment, and a column for each partial with
+//! the value to add. Windows, groups and sketches are the runner's. So an incremental job's SQL looks at one row at a
+//! time; that is checked, because only then do partials of different versions add up.
+
+mod file;
+mod load;
+mod plan;
+mod width;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::logical_expr::Expr;
+use farol_lake::TableSpec;
+
+pub(crate) use file::suggestion;
+pub use load::{Sources, load};
+pub use plan::context;
+pub use width::Width;
+
+/// The column of a partial's window.
+pub const WINDOW_START: &str = "window_start";
+/// The end of a window, in views.
+pub const WINDOW_END: &str = "window_end";
+
+/// A job whose files were read and checked.
+#[derive(Debug, Clone)]
+pub struct Job {
+    pub(crate) name: String,
+    pub(crate) description: Option<String>,
+    pub(crate) reads: String,
+    pub(crate) window: Width,
+    pub(crate) max_series: usize,
+    pub(crate) segments: Vec<String>,
+    pub(crate) partials: Vec<Partial>,
+    pub(crate) measures: Vec<Measure>,
+    pub(crate) sql: String,
+    pub(crate) files: Files,
+}
+
+/// Where a job comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Files {
+    /// It is part of Farol.
+    Shipped,
+    /// Files of the user's own: the YAML and the SQL.
+    Own(PathBuf, PathBuf),
+}
+
+/// How a partial's values are put together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartialKind {
+    /// Whole numbers or decimals are added up.
+    Sum,
+    /// The smallest value.
+    Min,
+    /// The largest value.
+    Max,
+    /// A sketch of the values' distribution.
+    Quantiles,
+    /// A sketch of how many values differ.
+    Distinct,
+}
+
+impl PartialKind {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [
+        Self::Sum,
+        Self::Min,
+        Self::Max,
+        Self::Quantiles,
+        Self::Distinct,
+    ];
+
+    /// The name in a job's file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sum => "sum",
+            Self::Min => "min",
+            Self::Max => "max",
+            Self::Quantiles => "quantiles",
+            Self::Distinct => "distinct",
+        }
+    }
+
+    /// Whether the column is a sketch rather than a value.
+    pub fn is_sketch(self) -> bool {
+        matches!(self, Self::Quantiles | Self::Distinct)
+    }
+}
+
+/// An aggregate that merges.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partial {
+    /// Its column.
+    pub name: String,
+    /// How values are put together.
+    pub kind: PartialKind,
+    /// The column's type in the table of partials.
+    pub data_type: DataType,
+}
+
+/// Whether more of a measure is good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Better {
+    /// Less is good.
+    Lower,
+    /// More is good.
+    Higher,
+}
+
+/// An expression over merged partials.
+#[derive(Debug, Clone)]
+pub struct Measure {
+    /// Its name.
+    pub name: String,
+    /// The expression, as it is written in the file.
+    pub text: String,
+    /// What it is counted in: `ratio`, `ms`.
+    pub unit: Option<String>,
+    /// Whether more of it is good; `None` where that depends.
+    pub better: Option<Better>,
+    /// What it means, in a sentence.
+    pub description: Option<String>,
+    /// Its type.
+    pub data_type: DataType,
+    pub(crate) expr: Expr,
+}
+
+impl Job {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it is for.
+    pub fn description(&self) -> Option<&str> {
+        self.description.as_deref()
+    }
+
+    /// The table whose rows it measures.
+    pub fn reads(&self) -> &str {
+        &self.reads
+    }
+
+    /// The width of its windows.
+    pub fn window(&self) -> Width {
+        self.window
+    }
+
+    /// Most series that it keeps apart; what is beyond is counted under the segment `other`.
+    pub fn max_series(&self) -> usize {
+        self.max_series
+    }
+
+    /// The columns that rows are grouped by, beside the window.
+    pub fn segments(&self) -> &[String] {
+        &self.segments
+    }
+
+    /// The aggregates that it keeps.
+    pub fn partials(&self) -> &[Partial] {
+        &self.partials
+    }
+
+    /// The measures over them.
+    pub fn measures(&self) -> &[Measure] {
+        &self.measures
+    }
+
+    /// Its SQL.
+    pub fn sql(&self) -> &str {
+        &self.sql
+    }
+
+    /// Where it comes from.
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// The lake's table of its partials.
+    pub fn table_name(&self) -> String {
+        format!("partials/{}", self.name)
+    }
+
+    /// The application id of its progress: the input's version that the partials cover.
+    pub fn app_id(&self) -> String {
+        format!("farol/job/{}", self.name)
+    }
+
+    /// The columns of its table of partials.
+    pub fn partials_schema(&self) -> SchemaRef {
+        let mut fields = vec![Field::new(WINDOW_START, time_type(), true)];
+        let segments = self.segments.iter();
+        fields.extend(segments.map(|name| Field::new(name, DataType::Utf8, true)));
+        let partials = self.partials.iter();
+        fields.extend(
+            partials.map(|partial| Field::new(&partial.name, partial.data_type.clone(), true)),
+        );
+        Arc::new(Schema::new(fields))
+    }
+
+    /// The table of its partials.
+    pub fn table_spec(&self) -> TableSpec {
+        TableSpec {
+            schema: self.partials_schema(),
+            partition_columns: Vec::new(),
+            description: format!("Partials of the job {}, which merge", self.name),
+        }
+    }
+}
+
+/// When a window begins: microseconds, UTC.
+pub(crate) fn time_type() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+/// Every job that is in effect, by name.
+#[derive(Debug, Clone, Default)]
+pub struct Jobs(BTreeMap<String, Arc<Job>>);
+
+impl Jobs {
+    /// The jobs, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Job>> {
+        self.0.values()
+    }
+
+    /// The job of that name.
+    pub fn get(&self, name: &str) -> Option<&Arc<Job>> {
+        self.0.get(name)
+    }
+
+    /// Their names.
+    pub fn names(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+
+    pub(crate) fn new(jobs: impl IntoIterator<Item = Job>) -> Self {
+        Self(
+            jobs.into_iter()
+                .map(|job| (job.name.clone(), Arc::new(job)))
+                .collect(),
+        )
+    }
+}

@@ -1,0 +1,82 @@
+//! What can go wrong with a job, and what to do about it.
+
+use farol_lake::LakeError;
+
+/// A mistake in a job's files, with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DefinitionError {
+    /// The file.
+    pub file: String,
+    /// Its line, from 1; 0 where the mistake is in no single line.
+    pub line: u64,
+    /// Its column, from 1.
+    pub column: u64,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub help: Option<String>,
+}
+
+impl std::error::Error for DefinitionError {}
+
+impl std::fmt::Display for DefinitionError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.line {
+            0 => write!(f, "{}: {}", self.file, self.message)?,
+            line => write!(f, "{}:{line}:{}: {}", self.file, self.column, self.message)?,
+        }
+        match &self.help {
+            Some(help) => write!(f, "; {help}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why jobs could not be loaded or run.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// Jobs' files are wrong.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Definitions(Vec<DefinitionError>),
+    /// The directory of jobs cannot be read.
+    #[error("cannot read {path}: {reason}")]
+    Directory {
+        /// The directory, or a file in it.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// The lake could not be read or written.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    /// The job's SQL failed.
+    #[error("SQL: {0}")]
+    Query(#[from] datafusion::error::DataFusionError),
+    /// What the SQL gave could not be put together.
+    #[error("Arrow: {0}")]
+    Arrow(#[from] arrow::error::ArrowError),
+    /// There is no such job.
+    #[error("there is no job `{name}`; there are {}", .known.join(", "))]
+    Unknown {
+        /// The name that was given.
+        name: String,
+        /// The names that there are.
+        known: Vec<String>,
+    },
+    /// Others kept committing in between.
+    #[error(
+        "job `{job}` was overtaken {attempts} times in a row; is another process running it over the same range?"
+    )]
+    Overtaken {
+        /// The job.
+        job: String,
+        /// Attempts made.
+        attempts: u32,
+    },
+    /// What was asked for makes no sense.
+    #[error("{0}")]
+    Range(String),
+    /// An operator's failpoint (tests only).
+    #[error("failpoint {0}")]
+    Failpoint(&'static str),
+}

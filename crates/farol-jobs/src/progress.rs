@@ -1,0 +1,196 @@
+//! How far a job is: the input's version that its partials cover, and the watermark of what they hold.
+
+use std::collections::BTreeMap;
+
+use farol_ingest::marks::by_partition;
+use farol_lake::{Lake, LakeError, Marks, Step, Table};
+use object_store::path::Path;
+use object_store::{ObjectStoreExt as _, PutPayload};
+use serde::{Deserialize, Serialize};
+
+use crate::definition::{Job, Jobs};
+
+/// Where a failing job says so, for other processes to read. Vacuum passes over names that begin with `_`.
+const ERROR_FILE: &str = "_farol_job_error.json";
+
+/// How far a job's partials reach.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The input's version that they cover, it included; `None` before the first step.
+    pub version: Option<i64>,
+    /// The input's watermark when they were last level with it, microseconds since the epoch: no window that ends
+    /// before it gets anything but late rows. `None` while a partition of the input has none.
+    pub watermark_us: Option<i64>,
+    /// Partials that were kept under `other`, because there were more series than `max_series`.
+    pub overflowed: i64,
+}
+
+/// The application id of the watermark of a job's partials.
+pub fn watermark_id(job: &Job) -> String {
+    format!("{}#watermark_us", job.app_id())
+}
+
+/// The application id of the count of partials kept under `other`.
+pub fn overflow_id(job: &Job) -> String {
+    format!("{}#overflowed", job.app_id())
+}
+
+impl Progress {
+    /// Reads a job's progress from the marks of its table of partials.
+    pub fn of(job: &Job, marks: &Marks) -> Self {
+        Self {
+            version: marks.get(&job.app_id()).copied(),
+            watermark_us: marks.get(&watermark_id(job)).copied(),
+            overflowed: marks.get(&overflow_id(job)).copied().unwrap_or(0),
+        }
+    }
+
+    /// The step from here to another progress.
+    pub(crate) fn step_to(self, job: &Job, to: Self) -> Step {
+        let mut marks = Vec::new();
+        marks.extend(to.version.map(|version| (job.app_id(), version)));
+        let watermark = to
+            .watermark_us
+            .filter(|_| to.watermark_us != self.watermark_us);
+        marks.extend(watermark.map(|time_us| (watermark_id(job), time_us)));
+        if to.overflowed != self.overflowed {
+            marks.push((overflow_id(job), to.overflowed));
+        }
+        Step {
+            guard: job.app_id(),
+            from: self.version,
+            marks,
+        }
+    }
+}
+
+/// A job's progress at the newest version of its table of partials.
+pub async fn progress(partials: &Table, job: &Job) -> Result<Progress, LakeError> {
+    Ok(Progress::of(job, &partials.marks(&job.app_id()).await?))
+}
+
+/// The watermark of a table of events: the smallest of its partitions'. `None` where one has none yet. A topic that
+/// was created again goes on under another id, so the newest of a partition's watermarks counts.
+pub fn watermark_us(marks: &Marks) -> Option<i64> {
+    let mut partitions = BTreeMap::<(String, i32), Option<i64>>::new();
+    for (key, marks) in by_partition(marks) {
+        let known = partitions.entry((key.topic, key.partition)).or_default();
+        *known = (*known).max(marks.watermark_us);
+    }
+    partitions.into_values().min().flatten()
+}
+
+/// What is known of a job, as `farol status` tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct JobStatus {
+    /// The job.
+    pub name: String,
+    /// The input's version that its partials cover.
+    pub version: Option<i64>,
+    /// Versions of the input that they do not cover yet; `None` where there is no input yet.
+    pub behind: Option<i64>,
+    /// The watermark of what the partials hold, microseconds since the epoch.
+    #[serde(skip)]
+    pub watermark_us: Option<i64>,
+    /// Partials kept under `other`.
+    pub overflowed: i64,
+    /// Why it fails, where it does.
+    pub error: Option<String>,
+}
+
+/// What is known of every job, from the lake alone.
+pub async fn status(lake: &Lake, jobs: &Jobs) -> Result<Vec<JobStatus>, LakeError> {
+    let mut found = Vec::new();
+    for job in jobs.iter() {
+        let (mut progress, mut error) = (Progress::default(), None);
+        if let Some(partials) = lake.existing(&job.table_name()).await? {
+            progress = self::progress(&partials, job).await?;
+            error = read_error(&partials).await?;
+        }
+        let input = lake.existing(job.reads()).await?;
+        let behind = match input {
+            Some(input) => Some(input.refresh().await? - progress.version.unwrap_or(-1)),
+            None => None,
+        };
+        found.push(JobStatus {
+            name: job.name().to_owned(),
+            version: progress.version,
+            behind,
+            watermark_us: progress.watermark_us,
+            overflowed: progress.overflowed,
+            error,
+        });
+    }
+    Ok(found)
+}
+
+#[derive(Serialize, Deserialize)]
+struct ErrorFile {
+    error: String,
+}
+
+async fn read_error(partials: &Table) -> Result<Option<String>, LakeError> {
+    match partials.store().get(&Path::from(ERROR_FILE)).await {
+        Ok(found) => {
+            let bytes = found.bytes().await?;
+            let error = serde_json::from_slice::<ErrorFile>(&bytes);
+            Ok(Some(error.map_or_else(
+                |_| "it failed, and why cannot be read".to_owned(),
+                |file| file.error,
+            )))
+        }
+        Err(object_store::Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Says, or takes back, that a job fails. That this fails too must not stop the job: it is logged.
+pub(crate) async fn tell_error(partials: &Table, error: Option<&str>) {
+    let path = Path::from(ERROR_FILE);
+    let store = partials.store();
+    let told = match error {
+        Some(error) => {
+            let file = ErrorFile {
+                error: error.to_owned(),
+            };
+            let text = serde_json::to_vec(&file).unwrap_or_default();
+            store.put(&path, PutPayload::from(text)).await.map(|_| ())
+        }
+        None => match store.delete(&path).await {
+            Err(object_store::Error::NotFound { .. }) => Ok(()),
+            other => other,
+        },
+    };
+    if let Err(reason) = told {
+        tracing::debug!(
+            "what `farol status` says of {} may be stale: {reason}",
+            partials.name()
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slowest_partition_holds_the_watermark() {
+        let marks = |values: &[(&str, i64)]| -> Marks {
+            values
+                .iter()
+                .map(|(id, value)| (format!("farol/c/{id}"), *value))
+                .collect()
+        };
+        assert_eq!(watermark_us(&marks(&[])), None);
+        let two = marks(&[
+            ("t@i/0#watermark_us", 5),
+            ("t@i/1#watermark_us", 3),
+            ("t@i/1#next", 9),
+        ]);
+        assert_eq!(watermark_us(&two), Some(3));
+        let silent = marks(&[("t@i/0#watermark_us", 5), ("t@i/1#next", 9)]);
+        assert_eq!(watermark_us(&silent), None);
+        let recreated = marks(&[("t@old/0#watermark_us", 5), ("t@new/0#watermark_us", 8)]);
+        assert_eq!(watermark_us(&recreated), Some(8));
+    }
+}

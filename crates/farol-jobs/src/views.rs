@@ -1,0 +1,334 @@
+//! What SQL sees of jobs: a view for each, `partials.<job>`, `measures(…)` and `series`.
+//!
+//! ```sql
+//! SELECT * FROM performance WHERE window_start > now() - INTERVAL '1 hour';
+//! SELECT * FROM measures('performance', '1 hour', 'service', 'model');
+//! SELECT * FROM series WHERE job = 'performance' AND measure = 'error_rate';
+//! ```
+//!
+//! All of them merge partials when they are read, so they are right at any grain, and a bound on `window_start`
+//! reaches the table's files below the merge.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::memory::MemorySchemaProvider;
+use datafusion::catalog::{
+    SchemaProvider, Session as QuerySession, TableFunctionArgs, TableFunctionImpl,
+};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, DataFusionError, Result, ScalarValue, plan_err};
+use datafusion::datasource::{TableProvider, TableType};
+use datafusion::logical_expr::{
+    BinaryExpr, Expr, LogicalPlanBuilder, Operator, TableProviderFilterPushDown, lit,
+};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::prelude::SessionContext;
+use farol_lake::sql::Session;
+
+use crate::aggregate::view;
+use crate::definition::{Job, Jobs, WINDOW_START, Width, context, suggestion, time_type};
+use crate::error::JobError;
+
+/// The schema that holds the tables of partials.
+const PARTIALS: &str = "partials";
+
+/// Makes jobs known to a session, or known anew after it was refreshed.
+///
+/// # Errors
+/// Where a table of partials cannot be read.
+pub async fn register(session: &Session, jobs: &Jobs) -> Result<(), JobError> {
+    let outer = session.context();
+    let planning = context();
+    let schema = Arc::new(MemorySchemaProvider::new());
+    let mut sources = Vec::new();
+    for job in jobs.iter() {
+        let partials = session
+            .provider(&job.table_name(), &job.table_spec())
+            .await?;
+        schema.register_table(job.name().to_owned(), partials.clone())?;
+        let source = Source {
+            job: job.clone(),
+            partials,
+            planning: planning.clone(),
+        };
+        outer.deregister_table(job.name())?;
+        let base = source.measures(job.window(), job.segments().to_vec())?;
+        outer.register_table(job.name(), Arc::new(base))?;
+        sources.push(source);
+    }
+    if let Some(catalog) = outer.catalog("farol") {
+        catalog.register_schema(PARTIALS, schema)?;
+    }
+    outer.deregister_table("series")?;
+    if !sources.is_empty() {
+        outer.sql(&series(jobs)).await?;
+    }
+    let function = MeasuresFunction { sources };
+    outer.register_udtf("measures", Arc::new(function));
+    Ok(())
+}
+
+/// A job and the partials that a session sees of it.
+#[derive(Clone)]
+struct Source {
+    job: Arc<Job>,
+    partials: Arc<dyn TableProvider>,
+    planning: SessionContext,
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Source").field(&self.job.name()).finish()
+    }
+}
+
+impl Source {
+    fn measures(&self, width: Width, segments: Vec<String>) -> Result<Measures> {
+        let plan = view(
+            &self.planning,
+            &self.job,
+            self.partials.clone(),
+            &[],
+            width,
+            &segments,
+        )?;
+        // The types that the plan will have once it is coerced.
+        let plan = self.planning.state().optimize(&plan)?;
+        Ok(Measures {
+            schema: plan.schema().inner().clone(),
+            source: self.clone(),
+            width,
+            segments,
+        })
+    }
+}
+
+/// A job's measures over windows of one width, by some of its segments.
+#[derive(Debug)]
+struct Measures {
+    source: Source,
+    width: Width,
+    segments: Vec<String>,
+    schema: SchemaRef,
+}
+
+#[async_trait]
+impl TableProvider for Measures {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::View
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Exact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn QuerySession,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let bounds: Vec<_> = filters
+            .iter()
+            .flat_map(|filter| bounds(filter, self.width))
+            .collect();
+        let source = &self.source;
+        let plan = view(
+            &source.planning,
+            &source.job,
+            source.partials.clone(),
+            &bounds,
+            self.width,
+            &self.segments,
+        )?;
+        let mut plan = LogicalPlanBuilder::from(plan);
+        for filter in filters {
+            plan = plan.filter(by_name_alone(filter.clone())?)?;
+        }
+        if let Some(columns) = projection {
+            let names = columns
+                .iter()
+                .map(|column| Expr::Column(Column::from_name(self.schema.field(*column).name())));
+            plan = plan.project(names.collect::<Vec<_>>())?;
+        }
+        let plan = plan.limit(0, limit)?.build()?;
+        state.create_physical_plan(&plan).await
+    }
+}
+
+/// An expression whose columns do not say what table they are of.
+fn by_name_alone(expr: Expr) -> Result<Expr> {
+    expr.transform_up(|expr| match expr {
+        Expr::Column(column) => Ok(Transformed::yes(Expr::Column(Column::from_name(
+            column.name,
+        )))),
+        other => Ok(Transformed::no(other)),
+    })
+    .map(|transformed| transformed.data)
+}
+
+/// What a filter on windows of some width says of the partials they are made of: bounds of their own `window_start`.
+fn bounds(filter: &Expr, width: Width) -> Vec<Expr> {
+    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = filter else {
+        return Vec::new();
+    };
+    if *op == Operator::And {
+        return [bounds(left, width), bounds(right, width)].concat();
+    }
+    let (column, op, value) = match (left.as_ref(), right.as_ref()) {
+        (Expr::Column(column), Expr::Literal(value, _)) => (column, *op, value),
+        (Expr::Literal(value, _), Expr::Column(column)) => match op.swap() {
+            Some(op) => (column, op, value),
+            None => return Vec::new(),
+        },
+        _ => return Vec::new(),
+    };
+    if column.name != WINDOW_START {
+        return Vec::new();
+    }
+    let Ok(ScalarValue::TimestampMicrosecond(Some(time_us), _)) = value.cast_to(&time_type())
+    else {
+        return Vec::new();
+    };
+    let at = |time_us: i64| {
+        lit(ScalarValue::TimestampMicrosecond(
+            Some(time_us),
+            Some("UTC".into()),
+        ))
+    };
+    let start = || Expr::Column(Column::from_name(WINDOW_START));
+    let from = || start().gt_eq(at(time_us));
+    let before_end = || start().lt(at(time_us.saturating_add(width.micros())));
+    match op {
+        Operator::Gt | Operator::GtEq => vec![from()],
+        Operator::Lt | Operator::LtEq => vec![before_end()],
+        Operator::Eq => vec![from(), before_end()],
+        _ => Vec::new(),
+    }
+}
+
+/// `measures('job', 'window', 'segment', …)`.
+#[derive(Debug)]
+struct MeasuresFunction {
+    sources: Vec<Source>,
+}
+
+const USAGE: &str = "measures(job, window, segments…) takes texts, such as measures('performance', '1 hour', 'service')";
+
+impl TableFunctionImpl for MeasuresFunction {
+    fn call_with_args(&self, arguments: TableFunctionArgs) -> Result<Arc<dyn TableProvider>> {
+        let texts = arguments
+            .exprs()
+            .iter()
+            .map(|expr| match expr {
+                Expr::Literal(value, _) => value.try_as_str().flatten().map(str::to_owned),
+                _ => None,
+            })
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(|| DataFusionError::Plan(USAGE.to_owned()))?;
+        let [job, window, segments @ ..] = texts.as_slice() else {
+            return plan_err!("{USAGE}");
+        };
+        let source = self.sources.iter().find(|source| source.job.name() == job);
+        let Some(source) = source else {
+            let names = self.sources.iter().map(|source| source.job.name());
+            return plan_err!("there is no job `{job}`; {}", suggestion(job, names));
+        };
+        let width = Width::parse(window).map_err(DataFusionError::Plan)?;
+        if !width.is_multiple_of(source.job.window()) {
+            return plan_err!(
+                "windows of {width} are not made of whole windows of {}, the job's own",
+                source.job.window()
+            );
+        }
+        for segment in segments {
+            if !source.job.segments().contains(segment) {
+                let names = source.job.segments().iter().map(String::as_str);
+                return plan_err!(
+                    "job `{job}` has no segment `{segment}`; {}",
+                    suggestion(segment, names)
+                );
+            }
+        }
+        Ok(Arc::new(source.measures(width, segments.to_vec())?))
+    }
+}
+
+/// Every measure in long form: one row for each measure, window and segment.
+fn series(jobs: &Jobs) -> String {
+    let mut selects = Vec::new();
+    for job in jobs.iter() {
+        let partials = job
+            .partials()
+            .iter()
+            .filter(|partial| partial.data_type.is_numeric())
+            .map(|partial| &partial.name);
+        let measures = job.measures().iter().map(|measure| &measure.name);
+        let names = job.segments().iter().map(|name| format!("'{name}'"));
+        let values = job.segments().iter().map(|name| format!("\"{name}\""));
+        let segment = format!(
+            "map([{}], [{}])",
+            names.collect::<Vec<_>>().join(", "),
+            values.collect::<Vec<_>>().join(", ")
+        );
+        let segment = if job.segments().is_empty() {
+            "NULL".to_owned()
+        } else {
+            segment
+        };
+        for name in partials.chain(measures) {
+            selects.push(format!(
+                "SELECT '{job}' AS job, '{name}' AS measure, window_start, window_end, {segment} AS segment, \
+                 CAST(\"{name}\" AS DOUBLE) AS value FROM \"{job}\"",
+                job = job.name(),
+            ));
+        }
+    }
+    format!(
+        "CREATE OR REPLACE VIEW series AS {}",
+        selects.join(" UNION ALL ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_on_wide_windows_bounds_the_narrow_ones() {
+        let hour = Width::parse("1 hour").unwrap();
+        let at = |time_us| {
+            lit(ScalarValue::TimestampMicrosecond(
+                Some(time_us),
+                Some("UTC".into()),
+            ))
+        };
+        let start = || Expr::Column(Column::from_qualified_name("performance.window_start"));
+        let told = |filter: Expr| -> Vec<String> {
+            bounds(&filter, hour)
+                .iter()
+                .map(ToString::to_string)
+                .collect()
+        };
+        let hours = 3_600_000_000;
+        let from = format!("window_start >= {}", at(2 * hours));
+        let before = format!("window_start < {}", at(3 * hours));
+        assert_eq!(told(start().gt(at(2 * hours))), [from.clone()]);
+        assert_eq!(told(at(2 * hours).lt_eq(start())), [from.clone()]);
+        assert_eq!(told(start().lt_eq(at(2 * hours))), [before.clone()]);
+        assert_eq!(told(start().eq(at(2 * hours))), [from, before]);
+        assert_eq!(told(start().not_eq(at(0))), Vec::<String>::new());
+        let other = Expr::Column(Column::from_name("window_end"));
+        assert_eq!(told(other.gt(at(0))), Vec::<String>::new());
+    }
+}
