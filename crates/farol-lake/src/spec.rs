@@ -1,7 +1,9 @@
 //! What a table is made of: its columns, partitioning and Delta properties.
 
-use arrow::datatypes::SchemaRef;
-use farol_events::{Kind, dead_letter_schema, table_schema};
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use farol_events::{FieldType, Kind, data_type, dead_letter_schema, table_schema};
 
 use crate::file::log_statistics_columns;
 
@@ -35,11 +37,43 @@ impl TableSpec {
         }
     }
 
+    /// What was decided: each row is a message, sent or to be sent, in the order of `action_number`.
+    pub fn actions() -> Self {
+        let time = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        let text = || DataType::Utf8;
+        let columns = [
+            ("action_number", DataType::Int64),
+            ("action_id", text()),
+            ("kind", text()),
+            ("rule", text()),
+            ("segment", data_type(FieldType::TextMap)),
+            ("window_start", time()),
+            ("window_end", time()),
+            ("revision", DataType::Int64),
+            ("cause", text()),
+            ("state", text()),
+            ("previous_state", text()),
+            ("since", time()),
+            ("severity", text()),
+            ("message_key", text()),
+            ("body", text()),
+        ];
+        let fields = columns.map(|(name, data_type)| Field::new(name, data_type, true));
+        Self {
+            schema: Arc::new(Schema::new(fields.to_vec())),
+            partition_columns: Vec::new(),
+            description: "What was decided, in order: each row is a message to Kafka".to_owned(),
+        }
+    }
+
     /// The table of that name, if Farol has one.
     pub fn known(name: &str) -> Option<Self> {
         let kind = Kind::ALL.into_iter().find(|kind| kind.table() == name);
-        kind.map(Self::raw)
-            .or_else(|| (name == "dead_letters").then(Self::dead_letters))
+        kind.map(Self::raw).or_else(|| match name {
+            "dead_letters" => Some(Self::dead_letters()),
+            "actions" => Some(Self::actions()),
+            _ => None,
+        })
     }
 
     /// The table's Delta properties. The log is kept 7 days; application transactions never expire; only

@@ -62,7 +62,12 @@ const LOGGED_NAMES: &[&str] = &[
 const LOGGED_AT_ONCE: &[&str] = &["service", "kafka_topic", LOOKED_UP_ID];
 
 /// Whole numbers that place a row in Kafka.
-const LOGGED_NUMBERS: &[&str] = &["kafka_partition", "kafka_offset", "kafka_entry"];
+const LOGGED_NUMBERS: &[&str] = &[
+    "kafka_partition",
+    "kafka_offset",
+    "kafka_entry",
+    "action_number",
+];
 
 /// How one leaf column is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -60,6 +60,7 @@ impl Session {
         }
         self.register(DEAD_LETTERS, &TableSpec::dead_letters())
             .await?;
+        self.register("actions", &TableSpec::actions()).await?;
         self.context.sql(&open_dead_letters()).await?;
         Ok(())
     }
