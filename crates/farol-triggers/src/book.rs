@@ -33,6 +33,8 @@ pub(crate) struct Book {
     pub dirty_us: Option<i64>,
     /// The end of the windows that were evaluated.
     pub closed_us: Option<i64>,
+    /// What was published was read again: everything is to be decided again.
+    pub stale: bool,
 }
 
 impl Book {
@@ -45,12 +47,14 @@ impl Book {
             version: None,
             dirty_us: None,
             closed_us: None,
+            stale: true,
         }
     }
 
     /// Forgets what was published: it is to be read again.
     pub fn forget_facts(&mut self) {
         self.ledgers.clear();
+        self.stale = true;
     }
 
     /// Takes over what was published. Actions come in the order of their sequence.

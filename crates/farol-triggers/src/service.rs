@@ -155,8 +155,15 @@ impl Service {
             let (version, progress) = look(&partials, &job).await?;
             let book = &mut self.books[place];
             dirty(book, &partials, version).await?;
-            let closed_us = closed(book, progress.watermark_us, closing);
+            let now_us = now_us();
+            let known_us = closed(book, progress.watermark_us);
+            let closed_us = match closing {
+                Closing::Watermark => known_us,
+                // Until their rows are read, all up to the present.
+                Closing::Everything => known_us.max(Some(present(book, now_us))),
+            };
             let due = closing == Closing::Everything
+                || book.stale
                 || closed_us > book.closed_us
                 || book.dirty_us.is_some_and(|dirty_us| Some(dirty_us) < closed_us);
             let Some(closed_us) = closed_us.filter(|_| due) else {
@@ -166,7 +173,6 @@ impl Service {
                 views::register(&self.session, &self.jobs).await?;
                 registered = true;
             }
-            let now_us = now_us();
             let horizon_us = now_us.saturating_sub(self.max_age_us);
             let range = book.range(horizon_us, closed_us);
             let rows_from_us = book.rows_from_us(range);
@@ -182,8 +188,12 @@ impl Service {
             book.history.forget_before(rows_from_us);
             // Only now it is known what there is.
             let closed_us = match closing {
-                Closing::Watermark => closed_us,
-                Closing::Everything => everything(book, closed_us, now_us),
+                Closing::Watermark => Some(closed_us),
+                Closing::Everything => everything(book, known_us, now_us),
+            };
+            book.stale = false;
+            let Some(closed_us) = closed_us else {
+                continue;
             };
             let range = book.range(horizon_us, closed_us);
             let decided = book.decide(range);
@@ -347,21 +357,25 @@ async fn first_window(partials: &Table, files: Vec<farol_lake::AddedFile>) -> Re
     Ok(None)
 }
 
-/// The end of the windows that are closed, as far as that is known without their rows.
-fn closed(book: &Book, watermark_us: Option<i64>, closing: Closing) -> Option<i64> {
+/// The end of the windows that are closed by the watermark, or were closed before.
+fn closed(book: &Book, watermark_us: Option<i64>) -> Option<i64> {
     let by_watermark = watermark_us.map(|time_us| floor(time_us, book.rule.window_us));
-    let known = book.closed_us.max(by_watermark);
-    match closing {
-        Closing::Watermark => known,
-        Closing::Everything => Some(known.unwrap_or(i64::MIN / 4)),
-    }
+    book.closed_us.max(by_watermark)
+}
+
+/// The end of the window that the clock is in.
+fn present(book: &Book, now_us: i64) -> i64 {
+    floor(now_us, book.rule.window_us).saturating_add(book.rule.window_us)
 }
 
 /// The end of all windows that have rows, but none that lies ahead of the clock.
-fn everything(book: &Book, closed_us: i64, now_us: i64) -> i64 {
-    let newest = book.history.newest_us().unwrap_or(i64::MIN / 4);
-    let present = floor(now_us, book.rule.window_us);
-    closed_us.max(newest.min(present).saturating_add(book.rule.window_us))
+fn everything(book: &Book, known_us: Option<i64>, now_us: i64) -> Option<i64> {
+    let newest = book.history.newest_us();
+    let end = newest.map(|newest_us| {
+        let end_us = newest_us.saturating_add(book.rule.window_us);
+        end_us.min(present(book, now_us))
+    });
+    known_us.max(end)
 }
 
 /// What the rule compared in the window.
