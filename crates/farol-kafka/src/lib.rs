@@ -3,8 +3,9 @@
 //! ```text
 //!  [`Consumer`] ◀── [`Assignment`]: whoever knows the start offsets     [`Producer`] ──▶ records
 //!      │ [`MessageBatch`]: messages in the client's own memory          [`Admin`]: topics, ranges, owners
-//!      ▼                                         [`TransactionalProducer`]  [`Tail`]: a topic from outside
-//!   the caller                                                          [`EmbeddedBroker`]: a broker in-process
+//!      ▼                                                                [`Tail`]: a topic from outside
+//!   the caller                                                          [`TransactionalProducer`]: all or none of them
+//!                                                                       [`EmbeddedBroker`]: a broker in-process
 //! ```
 //!
 //! Every property of librdkafka can be set through [`KafkaConfig`]. What librdkafka offers and the safe
@@ -19,8 +20,9 @@ mod error;
 mod native;
 mod partition;
 mod producer;
+mod record;
 mod tail;
-mod transactions;
+mod transaction;
 
 use rdkafka::config::RDKafkaLogLevel;
 
@@ -31,9 +33,10 @@ pub use consumer::{Assigned, Assignment, Consumer, ConsumerEvent, Polled, Start}
 pub use embedded::EmbeddedBroker;
 pub use error::KafkaError;
 pub use partition::TopicPartition;
-pub use producer::{Producer, Record};
+pub use producer::Producer;
+pub use record::{OutgoingRecord, latest_by_key};
 pub use tail::{From, Tail, TailedRecord};
-pub use transactions::{TransactionError, TransactionalProducer};
+pub use transaction::TransactionalProducer;
 
 /// Hands a line of librdkafka's log on.
 fn client_log(level: RDKafkaLogLevel, facility: &str, message: &str) {

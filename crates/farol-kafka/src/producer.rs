@@ -7,13 +7,14 @@ use std::time::Duration;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{
     BaseRecord, NoCustomPartitioner, Producer as _, ProducerContext, ThreadedProducer,
 };
 
 use crate::config::KafkaConfig;
 use crate::error::KafkaError;
+use crate::record::OutgoingRecord;
 
 /// Farol's own settings, each of which a property can overrule.
 const DEFAULTS: [(&str, &str); 7] = [
@@ -32,41 +33,6 @@ const WAIT: Duration = Duration::from_millis(50);
 /// How long the queue may stay full before the sender hears of it.
 const PATIENCE: Duration = Duration::from_mins(5);
 
-/// A record to send.
-#[derive(Debug, Clone, Copy)]
-pub struct Record<'a> {
-    /// The topic.
-    pub topic: &'a str,
-    /// The key; records of one key reach one partition.
-    pub key: Option<&'a [u8]>,
-    /// The value; `None` is a tombstone.
-    pub payload: Option<&'a [u8]>,
-    /// The record's time, milliseconds since the epoch; `None` is now.
-    pub timestamp_ms: Option<i64>,
-    /// Names and values.
-    pub headers: &'a [(&'a str, &'a str)],
-}
-
-impl<'a> Record<'a> {
-    pub(crate) fn base(&self) -> BaseRecord<'a, [u8], [u8]> {
-        let mut record = BaseRecord::<[u8], [u8]>::to(self.topic);
-        record.key = self.key;
-        record.payload = self.payload;
-        record.timestamp = self.timestamp_ms;
-        if self.headers.is_empty() {
-            return record;
-        }
-        let headers = OwnedHeaders::new_with_capacity(self.headers.len());
-        let headers = self.headers.iter().fold(headers, |headers, (key, value)| {
-            headers.insert(Header {
-                key,
-                value: Some(*value),
-            })
-        });
-        record.headers(headers)
-    }
-}
-
 #[derive(Default)]
 struct Deliveries {
     sent: AtomicU64,
@@ -74,8 +40,7 @@ struct Deliveries {
     last_error: Mutex<Option<String>>,
 }
 
-#[derive(Default)]
-pub(crate) struct Reports(Arc<Deliveries>);
+struct Reports(Arc<Deliveries>);
 
 impl ClientContext for Reports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -130,21 +95,22 @@ impl Producer {
         payload: &[u8],
         timestamp_ms: Option<i64>,
     ) -> Result<(), KafkaError> {
-        self.send_record(&Record {
-            topic,
-            key,
-            payload: Some(payload),
-            timestamp_ms,
-            headers: &[],
-        })
+        let mut record = BaseRecord::<[u8], [u8]>::to(topic).payload(payload);
+        record.key = key;
+        record.timestamp = timestamp_ms;
+        self.hand_over(record)
     }
 
-    /// Hands a record over, with its headers; waits while the queue is full.
+    /// Hands a record with headers over; waits while the queue is full.
     ///
     /// # Errors
     /// As [`Producer::send`].
-    pub fn send_record(&self, sent: &Record<'_>) -> Result<(), KafkaError> {
-        let mut record = sent.base();
+    pub fn send_record(&self, record: &OutgoingRecord) -> Result<(), KafkaError> {
+        self.hand_over(record.to_base())
+    }
+
+    fn hand_over(&self, mut record: BaseRecord<'_, [u8], [u8]>) -> Result<(), KafkaError> {
+        let topic = record.topic;
         let began = std::time::Instant::now();
         loop {
             match self.inner.send(record) {
@@ -159,8 +125,7 @@ impl Producer {
                     std::thread::sleep(WAIT);
                 }
                 Err((error, _)) => {
-                    let doing = format!("send to {}", sent.topic);
-                    return Err(KafkaError::failed(doing, &error));
+                    return Err(KafkaError::failed(format!("send to {topic}"), &error));
                 }
             }
         }

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use farol_events::{FieldType, Kind, data_type, dead_letter_schema, table_schema};
+use farol_events::{Kind, dead_letter_schema, table_schema};
 
 use crate::file::log_statistics_columns;
+
+/// The table of what triggers decided.
+pub const ACTIONS: &str = "actions";
 
 /// A table to be.
 #[derive(Debug, Clone)]
@@ -37,43 +40,47 @@ impl TableSpec {
         }
     }
 
-    /// What was decided: each row is a message, sent or to be sent, in the order of `action_number`.
+    /// What triggers decided, in the order in which it is published: the publisher's outbox.
+    ///
+    /// `sequence` counts the rows without a gap; `body` is the message as it is published, the other columns
+    /// are there to be asked for. `segment` is a JSON object.
     pub fn actions() -> Self {
-        let time = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-        let text = || DataType::Utf8;
-        let columns = [
-            ("action_number", DataType::Int64),
-            ("action_id", text()),
-            ("kind", text()),
-            ("rule", text()),
-            ("segment", data_type(FieldType::TextMap)),
-            ("window_start", time()),
-            ("window_end", time()),
-            ("revision", DataType::Int64),
-            ("cause", text()),
-            ("state", text()),
-            ("previous_state", text()),
-            ("since", time()),
-            ("severity", text()),
-            ("message_key", text()),
-            ("body", text()),
+        let text = |name| Field::new(name, DataType::Utf8, true);
+        let time = |name| {
+            let kind = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+            Field::new(name, kind, true)
+        };
+        let count = |name| Field::new(name, DataType::Int64, true);
+        let fields = vec![
+            count("sequence"),
+            text("action_id"),
+            text("kind"),
+            text("rule"),
+            text("segment"),
+            text("alert_id"),
+            time("window_start"),
+            time("window_end"),
+            count("revision"),
+            text("cause"),
+            text("state"),
+            text("previous_state"),
+            time("since"),
+            text("severity"),
+            text("body"),
         ];
-        let fields = columns.map(|(name, data_type)| Field::new(name, data_type, true));
         Self {
-            schema: Arc::new(Schema::new(fields.to_vec())),
+            schema: Arc::new(Schema::new(fields)),
             partition_columns: Vec::new(),
-            description: "What was decided, in order: each row is a message to Kafka".to_owned(),
+            description: "What triggers decided, each once; the publisher sends it to Kafka".to_owned(),
         }
     }
 
     /// The table of that name, if Farol has one.
     pub fn known(name: &str) -> Option<Self> {
         let kind = Kind::ALL.into_iter().find(|kind| kind.table() == name);
-        kind.map(Self::raw).or_else(|| match name {
-            "dead_letters" => Some(Self::dead_letters()),
-            "actions" => Some(Self::actions()),
-            _ => None,
-        })
+        kind.map(Self::raw)
+            .or_else(|| (name == "dead_letters").then(Self::dead_letters))
+            .or_else(|| (name == ACTIONS).then(Self::actions))
     }
 
     /// The table's Delta properties. The log is kept 7 days; application transactions never expire; only

@@ -31,7 +31,6 @@ pub struct Table(Arc<Inner>);
 
 pub(crate) struct Inner {
     pub name: String,
-    pub id: String,
     pub store: Arc<dyn ObjectStore>,
     pub log_store: LogStoreRef,
     pub schema: SchemaRef,
@@ -72,13 +71,11 @@ impl Table {
         let written = TableSpec::known(name).map_or_else(|| schema.clone(), |spec| spec.schema);
         let ingest_layout = Arc::new(Layout::new(&written, &partition_columns, Purpose::Ingest)?);
         let version = StdMutex::new(snapshot.version() as i64);
-        let id = snapshot.metadata().id().to_owned();
         let log_store = delta.log_store();
         let name = name.to_owned();
         let known = Mutex::new(None);
         Ok(Self(Arc::new(Inner {
             name,
-            id,
             store,
             log_store,
             schema,
@@ -92,11 +89,6 @@ impl Table {
     /// The table's name in the lake.
     pub fn name(&self) -> &str {
         &self.0.name
-    }
-
-    /// What tells it from every other table, anywhere: the id that its log declares.
-    pub fn id(&self) -> &str {
-        &self.0.id
     }
 
     /// Its columns, as the log declares them; the partition columns come last in the files' order of columns.

@@ -1,52 +1,54 @@
-//! What can go wrong between the lake and Kafka, and what to do about it.
+//! What can go wrong with triggers, and what to do about it.
 
 use farol_jobs::JobError;
-use farol_kafka::{KafkaError, TransactionError};
+use farol_kafka::KafkaError;
 use farol_lake::LakeError;
 
-/// Why triggers or the publisher could not go on.
+use crate::rule::RuleError;
+
+/// Why triggers could not be loaded, decided or published.
 #[derive(Debug, thiserror::Error)]
 pub enum TriggerError {
+    /// Rules' files are wrong.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Rules(Vec<RuleError>),
+    /// There is no such rule.
+    #[error("there is no rule `{name}`; there are {}", .known.join(", "))]
+    Unknown {
+        /// The name that was given.
+        name: String,
+        /// The names that there are.
+        known: Vec<String>,
+    },
     /// The lake could not be read or written.
-    #[error("lake: {0}")]
+    #[error(transparent)]
     Lake(#[from] LakeError),
     /// Measures could not be read.
-    #[error("measures: {0}")]
+    #[error(transparent)]
     Job(#[from] JobError),
+    /// Kafka did not take the messages.
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
     /// A query failed.
-    #[error("query: {0}")]
+    #[error("SQL: {0}")]
     Query(#[from] datafusion::error::DataFusionError),
     /// Rows could not be put together.
     #[error("Arrow: {0}")]
     Arrow(#[from] arrow::error::ArrowError),
-    /// Kafka could not be used.
-    #[error("Kafka: {0}")]
-    Kafka(#[from] KafkaError),
-    /// Messages could not be published.
-    #[error("publishing: {0}")]
-    Transaction(#[from] TransactionError),
-    /// The `actions` table does not hold what its marks say.
-    #[error(
-        "the `actions` table lacks action {number}, which its marks count; has the table been changed by hand?"
-    )]
-    ActionMissing {
-        /// The number.
-        number: i64,
+    /// The `actions` table holds what this version does not understand.
+    #[error("the actions table was written by another version: {0}; use that version, or another lake")]
+    Actions(String),
+    /// A rule would hold more rows in memory than it may.
+    #[error("rule `{rule}` needs more than {most} windows of segments in memory; keep fewer segments in `by`, make `window` wider or look back less far")]
+    TooManyRows {
+        /// The rule.
+        rule: String,
+        /// The most it may hold.
+        most: usize,
     },
-    /// What was found cannot be understood.
+    /// What the publisher finds published is not of this lake.
     #[error("{0}")]
-    Malformed(String),
-    /// A file that marks who publishes could not be used.
-    #[error("the lock {path}: {reason}")]
-    Lock {
-        /// The file.
-        path: String,
-        /// Why.
-        reason: String,
-    },
-    /// A thread ended before its time.
-    #[error("a thread of the publisher ended unexpectedly: {0}")]
-    ThreadEnded(String),
+    Progress(String),
     /// An operator's failpoint (tests only).
     #[error("failpoint {0}")]
     Failpoint(&'static str),

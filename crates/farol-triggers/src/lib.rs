@@ -2,23 +2,39 @@
 //!
 //! ```text
 //!  rule files ──▶ rule ─┐
-//!  partials/<job> ──▶ history ──▶ decide (lifecycle, pure) ──▶ actions table ──▶ publisher ──▶ Kafka
+//!  partials/<job> ──▶ history ──▶ lifecycle (pure) ──▶ actions table ──▶ publisher ──▶ Kafka
 //!  marks: watermark ────┘                └── what is published already ◀──┘
 //! ```
 //!
 //! * [`condition`] is the language of `when`; [`rule`] reads and checks files against the jobs that there are.
 //! * [`lifecycle`] is the state machine of one rule and segment, a pure function over windows.
-//! * [`action`] is a decision as a row of the `actions` table; [`publisher`] sends these rows, each once.
+//! * [`service`] steps: reads what is new, decides, commits; [`run`] plays it as a role.
+//! * [`action`](mod@action) is what is decided, with its evidence and its message; `outbox` keeps it in the lake.
+//! * [`publisher`] sends the outbox to Kafka, in order, each action once.
+//! * [`replay`](mod@replay) shows when a rule would have fired.
 
 pub mod action;
+mod book;
+mod catalog;
 pub mod condition;
 mod duration;
 mod error;
-mod health;
+mod history;
 pub mod lifecycle;
+mod outbox;
 pub mod publisher;
+pub mod replay;
+mod role;
 pub mod rule;
+mod samples;
+mod segment;
+pub mod service;
+pub mod status;
 mod suggest;
+mod time;
 
+pub use catalog::catalog;
 pub use error::TriggerError;
-pub use health::Health;
+pub use role::{Health, RunOptions, run};
+pub use rule::{Rule, RuleError, Rules, Sources, load};
+pub use segment::Segment;

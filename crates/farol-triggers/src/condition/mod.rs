@@ -17,7 +17,7 @@ mod parse;
 use std::ops::Range;
 
 pub use check::{Columns, check};
-pub use eval::{Past, Row, Value};
+pub use eval::{Compared, Past, Row, Value};
 
 /// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -245,5 +245,22 @@ impl Node {
                 ..*term
             }),
         }
+    }
+}
+
+impl Condition {
+    /// The measure that evidence is about where there is no row: the first number that is compared.
+    pub(crate) fn measure(&self) -> Option<usize> {
+        let mut found = None;
+        self.root.visit(&mut |node| match node {
+            Node::Binary(operator, left, right) if operator.is_comparison() && found.is_none() => {
+                found = [left, right].into_iter().find_map(|side| match **side {
+                    Node::Column(column) => Some(column),
+                    _ => None,
+                });
+            }
+            _ => {}
+        });
+        found
     }
 }
