@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::action::Action;
 use crate::history::{Before, History};
@@ -18,6 +19,25 @@ struct Ledger {
     /// The highest revision of each window.
     facts: BTreeMap<i64, Fact>,
 }
+
+/// Why a rule could not be evaluated when it was last tried.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub reason: String,
+    pub at: Instant,
+    /// How often in a row.
+    pub times: u32,
+}
+
+impl Failure {
+    /// How long until it is tried again.
+    pub fn pause(&self) -> Duration {
+        FAILURE_PAUSE_MAX.min(Duration::from_secs(1) * 2_u32.pow(self.times.min(6)))
+    }
+}
+
+/// The longest pause before a rule that failed is tried again.
+const FAILURE_PAUSE_MAX: Duration = Duration::from_mins(1);
 
 /// One rule at work.
 #[derive(Debug)]
@@ -35,6 +55,8 @@ pub(crate) struct Book {
     pub closed_us: Option<i64>,
     /// What was published was read again: everything is to be decided again.
     pub stale: bool,
+    /// Why it could not be evaluated, where it could not.
+    pub failure: Option<Failure>,
 }
 
 impl Book {
@@ -48,7 +70,20 @@ impl Book {
             dirty_us: None,
             closed_us: None,
             stale: true,
+            failure: None,
         }
+    }
+
+    /// Notes that it could not be evaluated: what it holds is read again before it is tried again.
+    pub fn fail(&mut self, reason: String) {
+        let times = self.failure.as_ref().map_or(0, |failure| failure.times) + 1;
+        self.failure = Some(Failure {
+            reason,
+            at: Instant::now(),
+            times,
+        });
+        self.dirty_us = Some(i64::MIN / 4);
+        self.stale = true;
     }
 
     /// Forgets what was published: it is to be read again.

@@ -79,8 +79,18 @@ pub async fn run(lake: Lake, jobs: Jobs, rules: Rules, options: RunOptions) -> R
         let pause = match stepped {
             Ok(Stepped::Overtaken) => continue,
             Ok(stepped) => {
+                let failed = service.as_ref().map(Service::failed).unwrap_or_default();
+                let failed = (!failed.is_empty()).then(|| failed.join("; "));
+                options.health.set(failed.clone());
+                if let Some(failed) = failed.filter(|_| finishing) {
+                    failures += 1;
+                    if failures >= FAILURES_AT_END_MAX {
+                        return Err(TriggerError::RulesFailed(failed));
+                    }
+                    tokio::time::sleep(options.interval).await;
+                    continue;
+                }
                 failures = 0;
-                options.health.set(None);
                 match stepped {
                     Stepped::Level if finishing => return Ok(()),
                     _ if finishing => continue,

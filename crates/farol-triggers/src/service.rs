@@ -7,16 +7,16 @@
 //! other reads the facts again. A process that dies leaves either all of a step's decisions or none, and whoever
 //! comes next finds only what is missing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fail::fail_point;
 use farol_jobs::{Job, Jobs, Progress, views};
 use farol_lake::sql::Session;
-use farol_lake::{ACTIONS, AdditionLimits, Commit, Lake, Marks, Outcome, Step, Table, TableSpec};
+use farol_lake::{ACTIONS, AdditionLimits, Commit, Lake, LakeError, Marks, Outcome, Step, Table, TableSpec};
 use futures::TryStreamExt as _;
 
 use crate::action::{Action, Evidence, action, has_samples};
-use crate::book::Book;
+use crate::book::{Book, Failure};
 use crate::error::TriggerError;
 use crate::history::Before;
 use crate::lifecycle::{Decided, State};
@@ -69,6 +69,8 @@ pub struct Service {
     actions: Table,
     max_age_us: i64,
     books: Vec<Book>,
+    /// The jobs' tables of partials that were there when they were looked for.
+    partials: BTreeMap<String, Table>,
     /// The marks of the `actions` table, as the facts were read; `None`: they are to be read.
     marks: Option<Marks>,
 }
@@ -94,6 +96,7 @@ impl Service {
             actions,
             max_age_us,
             books: rules.iter().cloned().map(Book::new).collect(),
+            partials: BTreeMap::new(),
             marks: None,
         })
     }
@@ -143,71 +146,40 @@ impl Service {
             actions: Vec::new(),
             marks: Vec::new(),
         };
+        // Every job is looked at before the session's rows are: so rows are never older than the version that is
+        // noted as read, and what comes after is read by the next step.
+        let looks = self.looks().await?;
         let mut registered = false;
         for place in 0..self.books.len() {
-            let job_name = self.books[place].rule.job.clone();
-            let Some(job) = self.jobs.get(&job_name).cloned() else {
+            let rule = self.books[place].rule.clone();
+            let Some(look) = looks.get(&rule.job) else {
                 continue;
             };
-            let Some(partials) = self.lake.existing(&job.table_name()).await? else {
+            dirty(&mut self.books[place], &look.partials, look.version).await?;
+            if !due(&self.books[place], look.progress.watermark_us, closing) {
                 continue;
-            };
-            let (version, progress) = look(&partials, &job).await?;
-            let book = &mut self.books[place];
-            dirty(book, &partials, version).await?;
-            let now_us = now_us();
-            let known_us = closed(book, progress.watermark_us);
-            let closed_us = match closing {
-                Closing::Watermark => known_us,
-                // Until their rows are read, all up to the present.
-                Closing::Everything => known_us.max(Some(present(book, now_us))),
-            };
-            let due = closing == Closing::Everything
-                || book.stale
-                || closed_us > book.closed_us
-                || book.dirty_us.is_some_and(|dirty_us| Some(dirty_us) < closed_us);
-            let Some(closed_us) = closed_us.filter(|_| due) else {
-                continue;
-            };
+            }
             if !registered {
                 views::register(&self.session, &self.jobs).await?;
                 registered = true;
             }
-            let horizon_us = now_us.saturating_sub(self.max_age_us);
-            let range = book.range(horizon_us, closed_us);
-            let rows_from_us = book.rows_from_us(range);
-            if let Some(dirty_us) = book.dirty_us.take() {
-                let from_us = floor(dirty_us.max(rows_from_us), book.rule.window_us);
-                let rule = book.rule.clone();
-                if let Err(error) = book.history.load(&self.session, &rule, from_us, None).await {
-                    book.dirty_us = Some(dirty_us);
-                    return Err(error);
+            match self.decide_rule(place, look, closing).await {
+                Ok(Some((closed_us, actions))) => {
+                    self.books[place].failure = None;
+                    decisions.actions.extend(actions);
+                    if marks.get(&closed_id(&rule)).is_none_or(|known| *known < closed_us) {
+                        decisions.marks.push((closed_id(&rule), closed_us));
+                        decisions.marks.push((rule.app_id(), look.version));
+                    }
                 }
-                book.unjudge_from(from_us);
+                Ok(None) => {}
+                Err(error) if of_the_rule(&error) => {
+                    tracing::error!(rule = rule.name, "a rule failed, the others go on: {error}");
+                    metrics::counter!("farol_trigger_errors_total").increment(1);
+                    self.books[place].fail(error.to_string());
+                }
+                Err(error) => return Err(error),
             }
-            book.history.forget_before(rows_from_us);
-            // Only now it is known what there is.
-            let closed_us = match closing {
-                Closing::Watermark => Some(closed_us),
-                Closing::Everything => everything(book, known_us, now_us),
-            };
-            book.stale = false;
-            let Some(closed_us) = closed_us else {
-                continue;
-            };
-            let range = book.range(horizon_us, closed_us);
-            let decided = book.decide(range);
-            let versions = vec![(job.table_name(), version)];
-            let rule = book.rule.clone();
-            for (segment, one) in decided {
-                let evidence = self.evidence(place, &segment, &one, versions.clone()).await?;
-                decisions.actions.push(action(&rule, &segment, &one, &evidence));
-            }
-            if marks.get(&closed_id(&rule)).is_none_or(|known| *known < closed_us) {
-                decisions.marks.push((closed_id(&rule), closed_us));
-                decisions.marks.push((rule.app_id(), version));
-            }
-            self.books[place].closed_us = Some(closed_us);
             if decisions.actions.len() >= ACTIONS_MAX {
                 break;
             }
@@ -221,6 +193,93 @@ impl Service {
             decisions.marks.push((NEXT_ACTION.to_owned(), next));
         }
         Ok(decisions)
+    }
+
+    /// What each job that a rule reads has come to.
+    async fn looks(&mut self) -> Result<BTreeMap<String, Look>, TriggerError> {
+        let mut looks = BTreeMap::new();
+        for place in 0..self.books.len() {
+            let name = self.books[place].rule.job.clone();
+            let Some(job) = self.jobs.get(&name).filter(|_| !looks.contains_key(&name)).cloned() else {
+                continue;
+            };
+            // The handle is kept: it has read the log, and reads on from there.
+            let table = match self.partials.get(&name) {
+                Some(table) => table.clone(),
+                None => match self.lake.existing(&job.table_name()).await? {
+                    Some(table) => self.partials.entry(name.clone()).or_insert(table).clone(),
+                    None => continue,
+                },
+            };
+            let (version, progress) = look(&table, &job).await?;
+            looks.insert(
+                name,
+                Look {
+                    table_name: job.table_name(),
+                    partials: table,
+                    version,
+                    progress,
+                },
+            );
+        }
+        Ok(looks)
+    }
+
+    /// What one rule says: the end of the windows that it has evaluated, and what is to be published.
+    async fn decide_rule(
+        &mut self,
+        place: usize,
+        look: &Look,
+        closing: Closing,
+    ) -> Result<Option<(i64, Vec<Action>)>, TriggerError> {
+        let book = &mut self.books[place];
+        let now_us = now_us();
+        let known_us = closed(book, look.progress.watermark_us);
+        // Until their rows are read, all up to the present.
+        let reach_us = match closing {
+            Closing::Watermark => known_us,
+            Closing::Everything => known_us.max(Some(present(book, now_us))),
+        };
+        let Some(reach_us) = reach_us else {
+            return Ok(None);
+        };
+        let horizon_us = now_us.saturating_sub(self.max_age_us);
+        let rows_from_us = book.rows_from_us(book.range(horizon_us, reach_us));
+        if let Some(dirty_us) = book.dirty_us.take() {
+            let from_us = floor(dirty_us.max(rows_from_us), book.rule.window_us);
+            let rule = book.rule.clone();
+            if let Err(error) = book.history.load(&self.session, &rule, from_us, None).await {
+                book.dirty_us = Some(dirty_us);
+                return Err(error);
+            }
+            book.unjudge_from(from_us);
+        }
+        book.history.forget_before(rows_from_us);
+        // Only now it is known what there is.
+        let closed_us = match closing {
+            Closing::Watermark => Some(reach_us),
+            Closing::Everything => everything(book, known_us, now_us),
+        };
+        book.stale = false;
+        let Some(closed_us) = closed_us else {
+            return Ok(None);
+        };
+        let decided = book.decide(book.range(horizon_us, closed_us));
+        let versions = vec![(look.table_name.clone(), look.version)];
+        let rule = book.rule.clone();
+        let mut actions = Vec::new();
+        for (segment, one) in decided {
+            let evidence = self.evidence(place, &segment, &one, versions.clone()).await?;
+            actions.push(action(&rule, &segment, &one, &evidence));
+        }
+        self.books[place].closed_us = Some(closed_us);
+        Ok(Some((closed_us, actions)))
+    }
+
+    /// Rules that could not be evaluated when they were last tried, and why.
+    pub fn failed(&self) -> Vec<String> {
+        let told = |book: &Book| Some(format!("rule {}: {}", book.rule.name, book.failure.as_ref()?.reason));
+        self.books.iter().filter_map(told).collect()
     }
 
     async fn evidence(
@@ -292,6 +351,38 @@ impl Service {
 /// The application id of the end of a rule's evaluated windows.
 pub(crate) fn closed_id(rule: &Rule) -> String {
     format!("{}#closed_us", rule.app_id())
+}
+
+/// What a job has come to, as a step found it.
+struct Look {
+    table_name: String,
+    partials: Table,
+    version: i64,
+    progress: Progress,
+}
+
+/// Whether there is anything to decide for a rule.
+fn due(book: &Book, watermark_us: Option<i64>, closing: Closing) -> bool {
+    let waits = |failure: &Failure| failure.at.elapsed() < failure.pause();
+    if closing == Closing::Watermark && book.failure.as_ref().is_some_and(waits) {
+        return false;
+    }
+    let closed_us = closed(book, watermark_us);
+    closing == Closing::Everything
+        || book.stale
+        || closed_us > book.closed_us
+        || book.dirty_us.is_some_and(|dirty_us| Some(dirty_us) < closed_us)
+}
+
+/// Whether an error is this rule's alone, rather than the lake's.
+fn of_the_rule(error: &TriggerError) -> bool {
+    matches!(
+        error,
+        TriggerError::TooManyRows { .. }
+            | TriggerError::Query(_)
+            | TriggerError::Arrow(_)
+            | TriggerError::Lake(LakeError::Query(_))
+    )
 }
 
 /// The partials' version and the job's progress there.
