@@ -22,6 +22,8 @@ mod error;
 mod history;
 pub mod lifecycle;
 mod outbox;
+#[cfg(test)]
+mod published_schema;
 pub mod publisher;
 pub mod replay;
 mod role;

@@ -7,14 +7,19 @@
 //!
 //! The embedded broker has no transactions. There the publisher reads the tail of its output topics when it starts, and
 //! skips the actions it finds there.
+//!
+//! Between actions it publishes the windows of measures that closed, on the metrics topic, with the same progress.
 
+mod metrics;
 mod progress;
 mod route;
 mod sender;
 
 use std::time::{Duration, Instant};
 
+use ::metrics::gauge;
 use fail::fail_point;
+use farol_jobs::Jobs;
 use farol_kafka::{KafkaConfig, KafkaError};
 use farol_lake::{ACTIONS, Lake, Table, TableSpec};
 use tokio_util::sync::CancellationToken;
@@ -23,8 +28,10 @@ use crate::error::TriggerError;
 use crate::outbox::{self, MARKS, NEXT_ACTION};
 use crate::role::Health;
 
+pub use metrics::JobPublished;
 pub use progress::{PROGRESS_TOPIC, Published, published};
 pub use route::Outputs;
+use metrics::Metrics;
 use sender::Sender;
 
 /// Actions of one transaction.
@@ -48,6 +55,8 @@ pub struct PublisherOptions {
     pub transactions: bool,
     /// Where actions go.
     pub outputs: Outputs,
+    /// The jobs whose closed windows are published.
+    pub jobs: Jobs,
     /// How often it looks for new actions.
     pub interval: Duration,
     /// Cancelled to end after the batch in hand.
@@ -65,6 +74,7 @@ pub struct PublisherOptions {
 pub async fn run(lake: Lake, options: PublisherOptions) -> Result<(), TriggerError> {
     let mut publisher = Publisher {
         lake,
+        metrics: Metrics::new(options.jobs.clone()),
         options: options.clone(),
         actions: None,
         sender: None,
@@ -113,6 +123,13 @@ pub async fn run(lake: Lake, options: PublisherOptions) -> Result<(), TriggerErr
     }
 }
 
+/// Whether a publisher that stands by takes over.
+enum Ready {
+    Yes,
+    NotYet,
+    NothingWaits,
+}
+
 /// What a step did.
 enum Did {
     /// Something was published; there may be more.
@@ -125,6 +142,7 @@ enum Did {
 
 struct Publisher {
     lake: Lake,
+    metrics: Metrics,
     options: PublisherOptions,
     /// The `actions` table, and the lake's id.
     actions: Option<(Table, String)>,
@@ -135,15 +153,15 @@ struct Publisher {
 }
 
 struct Standby {
-    next: i64,
+    known: Published,
     waiting_since: Option<Instant>,
 }
 
 impl Publisher {
     fn stand_by(&mut self) {
-        let next = self.sender.take().map_or(0, |sender| sender.next);
+        let known = self.sender.take().map(|sender| sender.published);
         self.standby = Some(Standby {
-            next,
+            known: known.unwrap_or_default(),
             waiting_since: None,
         });
     }
@@ -152,59 +170,81 @@ impl Publisher {
         let (table, lake_id) = self.table().await?;
         let marks = table.marks(MARKS).await?;
         let end = marks.get(NEXT_ACTION).copied().unwrap_or(0);
-        if self.standby.is_some() && !self.ready(&lake_id, end, finishing).await? {
-            return Ok(Did::StoodBy);
+        if self.standby.is_some() {
+            match self.ready(&lake_id, end).await? {
+                Ready::Yes => self.standby = None,
+                // Whoever publishes has published everything.
+                Ready::NothingWaits if finishing => return Ok(Did::Nothing),
+                Ready::NothingWaits | Ready::NotYet => return Ok(Did::StoodBy),
+            }
         }
         let sender = match &mut self.sender {
             Some(sender) => sender,
             None => self.sender.insert(Sender::open(&self.options, &lake_id).await?),
         };
-        if sender.next > end {
+        let next = sender.published.next_action;
+        if next > end {
             return Err(TriggerError::Progress(format!(
-                "{PROGRESS_TOPIC} says that {} actions of this lake are published, and the lake has {end}; was the lake restored from a copy?",
-                sender.next
+                "{PROGRESS_TOPIC} says that {next} actions of this lake are published, and the lake has {end}; was the lake restored from a copy?",
             )));
         }
-        metrics::gauge!("farol_actions_pending").set((end - sender.next) as f64);
-        if sender.next == end {
-            return Ok(Did::Nothing);
+        gauge!("farol_actions_pending").set((end - next) as f64);
+        if next == end {
+            let topic = &self.options.outputs.metrics;
+            let windows = self.metrics.next(&self.lake, topic, &sender.published).await?;
+            let Some((records, published)) = windows else {
+                return Ok(Did::Nothing);
+            };
+            sender.send(records, published).await?;
+        } else {
+            let batch = outbox::read(&table, next, Some(BATCH)).await?;
+            // Dense and in order, or something was lost: then nothing is sent.
+            let lacking = (next..).zip(&batch).find(|(due, action)| *due != action.sequence);
+            if let Some(lacking) = lacking.map(|(due, _)| due).or(batch.is_empty().then_some(next)) {
+                return Err(TriggerError::Progress(format!(
+                    "action {lacking} is not in the actions table, whose marks count {end}; was it changed by hand?"
+                )));
+            }
+            // Kafka's client blocks, and a failpoint may too.
+            let records = route::records(&batch, &self.options.outputs, &lake_id);
+            let published = Published {
+                next_action: next + batch.len() as i64,
+                ..sender.published.clone()
+            };
+            sender.send(records, published).await?;
         }
-        let batch = outbox::read(&table, sender.next, Some(BATCH)).await?;
-        let Some(last) = batch.last().map(|action| action.sequence) else {
-            return Err(TriggerError::Progress(format!(
-                "action {} is not in the actions table, which should have it",
-                sender.next
-            )));
-        };
-        // Kafka's client blocks, and a failpoint may too.
-        let records = route::records(&batch, &self.options.outputs, &lake_id);
-        sender.send(records, last + 1).await?;
         fail_point!("publisher.after_commit", |_| Err(TriggerError::Failpoint("publisher.after_commit")));
-        metrics::gauge!("farol_actions_pending").set((end - sender.next) as f64);
+        gauge!("farol_actions_pending").set((end - sender.published.next_action) as f64);
         Ok(Did::Published)
     }
 
-    /// Whether it is time to take over: actions wait, and whoever has the id does not publish them.
-    async fn ready(&mut self, lake_id: &str, end: i64, finishing: bool) -> Result<bool, TriggerError> {
+    /// Whether it is time to take over: something waits, and whoever has the id does not publish it.
+    async fn ready(&mut self, lake_id: &str, end: i64) -> Result<Ready, TriggerError> {
         let Some(standby) = &mut self.standby else {
-            return Ok(true);
+            return Ok(Ready::Yes);
         };
-        if end <= standby.next && !finishing {
-            standby.waiting_since = None;
-            return Ok(false);
-        }
-        let next = published(&self.options.kafka, lake_id).await?;
-        let next = next.map_or(0, |published| published.next_action);
-        if next != standby.next {
-            standby.next = next;
-            standby.waiting_since = None;
+        for look in 0..2 {
+            let waits = end > standby.known.next_action
+                || self.metrics.due(&self.lake, &standby.known).await?;
+            if !waits {
+                standby.waiting_since = None;
+                return Ok(Ready::NothingWaits);
+            }
+            if look == 0 {
+                // As far as was known. Now how far it is.
+                let published = published(&self.options.kafka, lake_id).await?.unwrap_or_default();
+                if published == standby.known {
+                    break;
+                }
+                standby.known = published;
+                standby.waiting_since = None;
+            }
         }
         let since = *standby.waiting_since.get_or_insert_with(Instant::now);
-        let over = since.elapsed() >= PATIENCE || (finishing && next >= end);
-        if over {
-            self.standby = None;
+        if since.elapsed() < PATIENCE {
+            return Ok(Ready::NotYet);
         }
-        Ok(over)
+        Ok(Ready::Yes)
     }
 
     async fn table(&mut self) -> Result<(Table, String), TriggerError> {

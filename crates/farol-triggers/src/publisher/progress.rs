@@ -1,10 +1,12 @@
 //! How far the publisher is: a record on a compacted topic, in the transaction that published.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use farol_kafka::{KafkaConfig, latest_by_key};
 use serde::{Deserialize, Serialize};
 
+use super::metrics::JobPublished;
 use crate::error::TriggerError;
 
 /// The topic of Farol's own progress on Kafka. Compacted; the key is the lake's id.
@@ -14,10 +16,13 @@ pub const PROGRESS_TOPIC: &str = "farol.progress";
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What the progress record says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published {
     /// The sequence of the first action that is not published yet.
     pub next_action: i64,
+    /// How far the measures of each job are published.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, JobPublished>,
 }
 
 /// How far the actions of a lake are published; `None` where nothing ever was.

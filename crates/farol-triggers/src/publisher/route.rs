@@ -10,10 +10,12 @@ use crate::time::rfc3339;
 pub struct Outputs {
     /// Alerts.
     pub alerts: String,
+    /// Closed windows of measures.
+    pub metrics: String,
 }
 
 impl Outputs {
-    /// Every topic that is written.
+    /// Every topic that actions are written to.
     pub(super) fn topics(&self) -> [&str; 1] {
         [&self.alerts]
     }

@@ -25,8 +25,8 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A way to publish, and how far it is.
 pub(super) struct Sender {
-    /// The first action that is not published.
-    pub next: i64,
+    /// What is published.
+    pub published: Published,
     lake_id: String,
     way: Way,
 }
@@ -60,15 +60,19 @@ impl Sender {
         let way = way.await.map_err(ended)??;
         let published = published(&options.kafka, lake_id).await?;
         Ok(Self {
-            next: published.map_or(0, |published| published.next_action),
+            published: published.unwrap_or_default(),
             lake_id: lake_id.to_owned(),
             way,
         })
     }
 
-    /// Sends records, and that the next action is now `next`.
-    pub async fn send(&mut self, records: Vec<OutgoingRecord>, next: i64) -> Result<(), TriggerError> {
-        let progress = self.progress(next)?;
+    /// Sends records, and that this is now what is published.
+    pub async fn send(
+        &mut self,
+        records: Vec<OutgoingRecord>,
+        published: Published,
+    ) -> Result<(), TriggerError> {
+        let progress = self.progress(&published)?;
         let way = self.way.clone();
         let send = move || match way {
             Way::Transactions(producer) => {
@@ -79,12 +83,12 @@ impl Sender {
             Way::Idempotent(producer, sent) => idempotent(&producer, &sent, &records, &progress),
         };
         tokio::task::spawn_blocking(send).await.map_err(ended)??;
-        self.next = next;
+        self.published = published;
         Ok(())
     }
 
-    fn progress(&self, next_action: i64) -> Result<OutgoingRecord, TriggerError> {
-        let payload = serde_json::to_vec(&Published { next_action })
+    fn progress(&self, published: &Published) -> Result<OutgoingRecord, TriggerError> {
+        let payload = serde_json::to_vec(published)
             .map_err(|error| TriggerError::Progress(error.to_string()))?;
         Ok(OutgoingRecord {
             topic: PROGRESS_TOPIC.to_owned(),

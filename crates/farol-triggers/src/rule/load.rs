@@ -104,6 +104,16 @@ pub fn load(sources: &Sources, catalog: &Catalog) -> Result<Rules, Vec<RuleError
     }
 }
 
+/// Reads and checks one rule's text, for tests of what rules lead to.
+#[cfg(test)]
+pub(crate) fn understand_text(
+    name: &str,
+    text: &str,
+    catalog: &Catalog,
+) -> Result<Rule, Vec<RuleError>> {
+    understand(name, &format!("{name}.yaml"), text, catalog)
+}
+
 /// The user's files, by the name of their rule. A directory that is not there has none.
 fn own(dir: &Path) -> Result<Vec<(String, PathBuf)>, RuleError> {
     let wrong = |error: std::io::Error| whole_file(dir, format!("cannot read it: {error}"));

@@ -13,6 +13,8 @@ mod place;
 use crate::condition::{Condition, Past, Row, Type};
 
 pub use catalog::{Catalog, Job};
+#[cfg(test)]
+pub(crate) use load::understand_text;
 pub use load::{Rules, Sources, load};
 pub use place::RuleError;
 
