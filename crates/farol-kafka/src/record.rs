@@ -52,7 +52,7 @@ impl OutgoingRecord {
 /// One step of waiting.
 const WAIT: Duration = Duration::from_millis(200);
 
-/// The value of the last committed record of a key; `None` where there is none. Reads the topic from its start, so it
+/// The value of the last committed record of a key; `None` where there is none, or no such topic. Reads the topic from its start, so it
 /// is for compacted topics. Blocks.
 ///
 /// The topic is read to what its end was at the call, also where a transaction of another producer is open before it:
@@ -74,6 +74,9 @@ pub fn latest_by_key(
         )
     };
     let ends = ends(config, topic)?;
+    if ends.is_empty() {
+        return Ok(None);
+    }
     let admin = Admin::connect(config)?;
     loop {
         let stable = admin.ranges(&[topic.to_owned()])?;
