@@ -51,7 +51,11 @@ fn two_processes_killed_around_their_commits_tell_each_alert_once() {
     let pipelines = farol.path().join("pipelines");
     fs::create_dir_all(pipelines.join("triggers")).expect("a directory");
     fs::create_dir_all(pipelines.join("jobs")).expect("a directory");
-    fs::write(pipelines.join("triggers/errors.yaml"), RULE.replace("performance", "calls")).expect("a rule");
+    fs::write(
+        pipelines.join("triggers/errors.yaml"),
+        RULE.replace("performance", "calls"),
+    )
+    .expect("a rule");
     fs::write(pipelines.join("jobs/calls.yaml"), JOB).expect("a job");
     fs::write(pipelines.join("jobs/calls.sql"), SQL).expect("a job");
     farol.ok(&["topics", "create"]);
@@ -78,17 +82,31 @@ fn two_processes_killed_around_their_commits_tell_each_alert_once() {
                 std::thread::sleep(std::time::Duration::from_millis(250));
                 process.ended()
             });
-            assert_eq!(status.signal(), Some(9), "{failpoint}: {}", process.stderr());
+            assert_eq!(
+                status.signal(),
+                Some(9),
+                "{failpoint}: {}",
+                process.stderr()
+            );
         }
     }
     steady.kill();
     farol.ok(&["run", "--roles", ROLES, "--drain"]);
 
     let told = read_committed(&kafka.brokers(), "told.alerts");
-    let ids: Vec<_> = told.iter().map(|alert| alert.body["action_id"].clone()).collect();
+    let ids: Vec<_> = told
+        .iter()
+        .map(|alert| alert.body["action_id"].clone())
+        .collect();
     let rows = farol.sql("SELECT action_id FROM actions ORDER BY sequence");
-    let stored: Vec<_> = rows.into_iter().map(|row| row["action_id"].clone()).collect();
-    assert_eq!(ids, stored, "the topic holds what the table holds, in its order");
+    let stored: Vec<_> = rows
+        .into_iter()
+        .map(|row| row["action_id"].clone())
+        .collect();
+    assert_eq!(
+        ids, stored,
+        "the topic holds what the table holds, in its order"
+    );
     let different: BTreeSet<_> = ids.iter().map(Value::to_string).collect();
     assert_eq!(different.len(), ids.len(), "none twice");
 
@@ -96,9 +114,13 @@ fn two_processes_killed_around_their_commits_tell_each_alert_once() {
     let mut stands = BTreeMap::<(String, String), (i64, Value)>::new();
     for alert in told.iter().filter(|alert| alert.body["rule"] == "errors") {
         let body = &alert.body;
-        let key = (body["segment"].to_string(), body["window_start"].to_string());
+        let key = (
+            body["segment"].to_string(),
+            body["window_start"].to_string(),
+        );
         let revision = body["revision"].as_i64().expect("a number");
-        let said = (body["payload"]["cause"] != "withdrawn").then(|| body["payload"]["state"].clone());
+        let said =
+            (body["payload"]["cause"] != "withdrawn").then(|| body["payload"]["state"].clone());
         let known = stands.entry(key).or_insert((-1, Value::Null));
         assert!(revision > known.0, "revisions grow: {body}");
         *known = (revision, said.unwrap_or(Value::Null));

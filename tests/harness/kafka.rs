@@ -266,7 +266,9 @@ pub fn read_committed(brokers: &str, topic: &str) -> Vec<Read> {
                     .map(|headers| {
                         headers
                             .iter()
-                            .map(|header| (header.key.to_owned(), text(header.value.unwrap_or(b""))))
+                            .map(|header| {
+                                (header.key.to_owned(), text(header.value.unwrap_or(b"")))
+                            })
                             .collect()
                     })
                     .unwrap_or_default(),

@@ -30,7 +30,11 @@ fn prepared(name: &str) -> Farol {
         "outputs: {{alerts: {name}.alerts, metrics: {name}.metrics}}\ningest: {{flush_interval: 100ms, idle_timeout: 2s}}\n\
          jobs: {{interval: 100ms}}\n"
     );
-    let farol = Farol::new(&kafka.brokers(), &[(&format!("{name}.traces"), "trace", 2)], &more);
+    let farol = Farol::new(
+        &kafka.brokers(),
+        &[(&format!("{name}.traces"), "trace", 2)],
+        &more,
+    );
     let rules = farol.path().join("pipelines/triggers");
     fs::create_dir_all(&rules).expect("a directory");
     fs::write(rules.join("errors.yaml"), RULE).expect("a rule");
@@ -49,7 +53,13 @@ fn text(time: DateTime<Utc>) -> String {
 }
 
 /// Calls of a service within a minute, of which the first so many fail.
-fn calls(service: &str, start: DateTime<Utc>, count: usize, errors: usize, tag: &str) -> Vec<Record> {
+fn calls(
+    service: &str,
+    start: DateTime<Utc>,
+    count: usize,
+    errors: usize,
+    tag: &str,
+) -> Vec<Record> {
     let call = |number: usize| {
         let id = format!("{service}-{}-{tag}-{number}", start.timestamp());
         let time = start + TimeDelta::milliseconds(1 + 59_000 * number as i64 / count as i64);
@@ -73,7 +83,11 @@ fn alerts(name: &str, rule: &str) -> Vec<Read> {
 fn lines(alerts: &[Read], first: DateTime<Utc>) -> Vec<String> {
     let line = |alert: &Read| {
         let body = &alert.body;
-        let start: DateTime<Utc> = body["window_start"].as_str().expect("a time").parse().expect("a time");
+        let start: DateTime<Utc> = body["window_start"]
+            .as_str()
+            .expect("a time")
+            .parse()
+            .expect("a time");
         format!(
             "{} {} {} {}>{} {}",
             body["segment"]["service"].as_str().unwrap_or("-"),
@@ -93,13 +107,22 @@ fn compare(farol: &Farol, name: &str) {
     let ids: Vec<_> = read
         .iter()
         .map(|alert| {
-            assert_eq!(Value::from(alert.headers["ce_id"].clone()), alert.body["action_id"]);
-            assert_eq!(Value::from(alert.key.clone()), alert.body["payload"]["alert_id"]);
+            assert_eq!(
+                Value::from(alert.headers["ce_id"].clone()),
+                alert.body["action_id"]
+            );
+            assert_eq!(
+                Value::from(alert.key.clone()),
+                alert.body["payload"]["alert_id"]
+            );
             json!(alert.headers["ce_id"])
         })
         .collect();
     let rows = farol.sql("SELECT action_id FROM actions ORDER BY sequence");
-    let stored: Vec<_> = rows.into_iter().map(|row| row["action_id"].clone()).collect();
+    let stored: Vec<_> = rows
+        .into_iter()
+        .map(|row| row["action_id"].clone())
+        .collect();
     assert_eq!(ids, stored);
     let different: BTreeSet<_> = ids.iter().map(Value::to_string).collect();
     assert_eq!(different.len(), ids.len());
@@ -130,18 +153,31 @@ fn an_incident_is_told_with_evidence_and_its_end_follows() {
     assert_eq!(body["runbook"], "https://example.org/errors");
     let evidence = &body["evidence"];
     assert_eq!(
-        (&evidence["measure"], &evidence["value"], &evidence["threshold"]),
+        (
+            &evidence["measure"],
+            &evidence["value"],
+            &evidence["threshold"]
+        ),
         (&json!("error_rate"), &json!(0.625), &json!(0.3))
     );
     // Its query gives the same number, and its samples are calls that failed.
     let rows = farol.sql(evidence["sql"].as_str().expect("a query"));
     assert_eq!(rows, [json!({"value": 0.625})]);
-    let samples: Vec<_> = evidence["samples"].as_array().expect("a list").iter().map(ToString::to_string).collect();
+    let samples: Vec<_> = evidence["samples"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     assert_eq!(samples.len(), 5);
     let list = samples.join(",").replace('"', "'");
-    let failed = format!("SELECT count(*) AS n FROM traces WHERE status = 'error' AND trace_id IN ({list})");
+    let failed =
+        format!("SELECT count(*) AS n FROM traces WHERE status = 'error' AND trace_id IN ({list})");
     assert_eq!(farol.number(&failed), 5);
-    assert!(evidence["tables"]["partials/performance"].is_i64(), "{evidence}");
+    assert!(
+        evidence["tables"]["partials/performance"].is_i64(),
+        "{evidence}"
+    );
     compare(&farol, name);
     // Nothing new: nothing is said.
     farol.ok(&DRAIN);
@@ -149,10 +185,20 @@ fn an_incident_is_told_with_evidence_and_its_end_follows() {
     compare(&farol, name);
     let status: Value = serde_json::from_str(&farol.ok(&["status", "--json"])).expect("an object");
     assert_eq!(status["publisher"]["pending"], json!(0), "{status}");
-    assert_eq!(status["publisher"]["next_action"], json!(farol.number("SELECT count(*) AS n FROM actions")));
+    assert_eq!(
+        status["publisher"]["next_action"],
+        json!(farol.number("SELECT count(*) AS n FROM actions"))
+    );
     // And history, run through the rule again, says the same.
     let replayed = farol.ok(&[
-        "trigger", "test", "errors", "--from", &text(first), "--to", &text(minute(0)), "--json",
+        "trigger",
+        "test",
+        "errors",
+        "--from",
+        &text(first),
+        "--to",
+        &text(minute(0)),
+        "--json",
     ]);
     let states: Vec<Value> = replayed
         .lines()
@@ -174,11 +220,20 @@ fn late_data_neither_hides_an_incident_nor_withdraws_one_silently() {
         kafka.send("late.traces", calls("search", start, 40, 1, "a"));
     }
     farol.ok(&DRAIN);
-    let before = ["checkout 1 changed ok>alert 0", "checkout 2 changed alert>recovered 0"];
+    let before = [
+        "checkout 1 changed ok>alert 0",
+        "checkout 2 changed alert>recovered 0",
+    ];
     assert_eq!(lines(&alerts(name, "errors"), first), before);
     // What failed at checkout was few of many; and at search something did happen.
-    kafka.send("late.traces", calls("checkout", first + TimeDelta::minutes(1), 100, 0, "late"));
-    kafka.send("late.traces", calls("search", first + TimeDelta::minutes(2), 60, 60, "late"));
+    kafka.send(
+        "late.traces",
+        calls("checkout", first + TimeDelta::minutes(1), 100, 0, "late"),
+    );
+    kafka.send(
+        "late.traces",
+        calls("search", first + TimeDelta::minutes(2), 60, 60, "late"),
+    );
     farol.ok(&DRAIN);
     let after = [
         "checkout 1 withdrawn alert>ok 1",
@@ -187,7 +242,11 @@ fn late_data_neither_hides_an_incident_nor_withdraws_one_silently() {
         "search 3 changed alert>recovered 0",
     ];
     let told = lines(&alerts(name, "errors"), first);
-    assert_eq!(told[2..].iter().collect::<BTreeSet<_>>(), after.map(str::to_owned).iter().collect(), "{told:?}");
+    assert_eq!(
+        told[2..].iter().collect::<BTreeSet<_>>(),
+        after.map(str::to_owned).iter().collect(),
+        "{told:?}"
+    );
     compare(&farol, name);
     // Older than `max_age`, late data is measured and not alerted on.
     kafka.send("late.traces", calls("search", minute(90), 60, 60, "old"));
@@ -211,7 +270,11 @@ fn a_rule_that_cannot_run_is_refused_with_its_place() {
     let farol = prepared("refused");
     let path = farol.path().join("pipelines/triggers/errors.yaml");
     for (bad, place, help) in [
-        ("eror_rate > 0.3", "errors.yaml:5:7", "did you mean `error_rate`?"),
+        (
+            "eror_rate > 0.3",
+            "errors.yaml:5:7",
+            "did you mean `error_rate`?",
+        ),
         ("error_rate > 'high'", "errors.yaml:5:", "number"),
         ("cost_per_request > 1", "errors.yaml:5:7", "spend"),
         ("error_rate >", "errors.yaml:5:", ""),
@@ -226,7 +289,10 @@ fn a_rule_that_cannot_run_is_refused_with_its_place() {
     }
     fs::write(&path, RULE).expect("a rule");
     let ok = farol.ok(&["check"]);
-    assert!(ok.contains("errors") && ok.contains("error-rate-high"), "{ok}");
+    assert!(
+        ok.contains("errors") && ok.contains("error-rate-high"),
+        "{ok}"
+    );
 }
 
 #[test]
@@ -242,7 +308,11 @@ fn an_alert_is_on_the_topic_soon_after_its_window_is_closed() {
     // The partitions are silent, so the watermark moves with the clock: past the window's end.
     let mark = || {
         let status = farol.status();
-        let least = status.iter().map(|at| at.watermark.clone()).min().flatten()?;
+        let least = status
+            .iter()
+            .map(|at| at.watermark.clone())
+            .min()
+            .flatten()?;
         (least >= text(first + TimeDelta::minutes(1))).then_some(())
     };
     wait_until("the watermark passes the window", PATIENCE, mark);

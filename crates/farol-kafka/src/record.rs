@@ -80,7 +80,9 @@ pub fn latest_by_key(
     let admin = Admin::connect(config)?;
     loop {
         let stable = admin.ranges(&[topic.to_owned()])?;
-        let reached = |(at, end): &(TopicPartition, i64)| stable.get(at).is_some_and(|(_, stable)| stable >= end);
+        let reached = |(at, end): &(TopicPartition, i64)| {
+            stable.get(at).is_some_and(|(_, stable)| stable >= end)
+        };
         if ends.iter().all(reached) {
             break;
         }
@@ -116,7 +118,9 @@ fn ends(config: &KafkaConfig, topic: &str) -> Result<BTreeSet<(TopicPartition, i
     let end = |at: TopicPartition| {
         let (_, end) = client
             .fetch_watermarks(&at.topic, at.partition, Duration::from_secs(15))
-            .map_err(|error| KafkaError::failed(format!("say where the log of {at} ends"), &error))?;
+            .map_err(|error| {
+                KafkaError::failed(format!("say where the log of {at} ends"), &error)
+            })?;
         Ok((at, end))
     };
     partitions.into_iter().map(end).collect()

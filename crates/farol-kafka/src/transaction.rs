@@ -8,9 +8,7 @@ use std::time::Duration;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
-use rdkafka::producer::{
-    NoCustomPartitioner, Producer as _, ProducerContext, ThreadedProducer,
-};
+use rdkafka::producer::{NoCustomPartitioner, Producer as _, ProducerContext, ThreadedProducer};
 
 use crate::config::KafkaConfig;
 use crate::error::KafkaError;
@@ -119,7 +117,11 @@ impl TransactionalProducer {
         let fenced = |code: Option<RDKafkaErrorCode>| {
             matches!(
                 code,
-                Some(RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced | RDKafkaErrorCode::InvalidProducerEpoch)
+                Some(
+                    RDKafkaErrorCode::Fenced
+                        | RDKafkaErrorCode::ProducerFenced
+                        | RDKafkaErrorCode::InvalidProducerEpoch
+                )
             )
         };
         let fatal = self.inner.client().fatal_error().map(|(code, _)| code);

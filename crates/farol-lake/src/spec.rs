@@ -71,7 +71,8 @@ impl TableSpec {
         Self {
             schema: Arc::new(Schema::new(fields)),
             partition_columns: Vec::new(),
-            description: "What triggers decided, each once; the publisher sends it to Kafka".to_owned(),
+            description: "What triggers decided, each once; the publisher sends it to Kafka"
+                .to_owned(),
         }
     }
 

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::condition::Compared;
+use crate::duration;
 use crate::lifecycle::{Cause, Decided, State, Transition};
 use crate::rule::Rule;
 use crate::segment::{Segment, quoted_name, quoted_text};
 use crate::time::rfc3339;
-use crate::duration;
 
 /// The kind of action that this version decides.
 pub const ALERT: &str = "alert";
@@ -61,8 +61,20 @@ pub fn action(rule: &Rule, segment: &Segment, decided: &Decided, evidence: &Evid
     let segment_json = segment.to_json(&rule.by);
     let segment_text = segment_json.to_string();
     let alert_id = hash(&[&rule.name, &segment_text]);
-    let Transition { cause, state, previous, severity, since_us } = decided.transition;
-    let what = format!("{}:{}>{}:{}", cause.as_str(), previous.as_str(), state.as_str(), severity.as_str());
+    let Transition {
+        cause,
+        state,
+        previous,
+        severity,
+        since_us,
+    } = decided.transition;
+    let what = format!(
+        "{}:{}>{}:{}",
+        cause.as_str(),
+        previous.as_str(),
+        state.as_str(),
+        severity.as_str()
+    );
     let action_id = hash(&[
         &rule.name,
         &segment_text,
@@ -124,7 +136,11 @@ pub fn action(rule: &Rule, segment: &Segment, decided: &Decided, evidence: &Evid
 
 /// The query that gives a measure's value in a window.
 pub fn measure_sql(rule: &Rule, segment: &Segment, window_us: i64, measure: &str) -> String {
-    let segments: String = rule.by.iter().map(|name| format!(", {}", quoted_text(name))).collect();
+    let segments: String = rule
+        .by
+        .iter()
+        .map(|name| format!(", {}", quoted_text(name)))
+        .collect();
     format!(
         "SELECT {} AS value FROM measures({}, {}{segments}) WHERE window_start = TIMESTAMP '{}'{}",
         quoted_name(measure),

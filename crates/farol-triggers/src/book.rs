@@ -130,7 +130,12 @@ impl Book {
 
     /// Decides every segment, in a fixed order.
     pub fn decide(&mut self, range: Range) -> Vec<(Segment, Decided)> {
-        let mut segments: Vec<Segment> = self.history.segments().chain(self.ledgers.keys()).cloned().collect();
+        let mut segments: Vec<Segment> = self
+            .history
+            .segments()
+            .chain(self.ledgers.keys())
+            .cloned()
+            .collect();
         segments.sort_unstable();
         segments.dedup();
         let mut decided = Vec::new();
@@ -165,7 +170,11 @@ impl Book {
         };
         let range = Range { start_us, ..range };
         let rule = &self.rule;
-        let facts = ledger.facts.range(range.start_us..).map(|(w, f)| (*w, *f)).collect();
+        let facts = ledger
+            .facts
+            .range(range.start_us..)
+            .map(|(w, f)| (*w, *f))
+            .collect();
         decide(&terms, &before, &facts, range, |window_us| {
             let Some(row) = windows.get(&window_us) else {
                 return Seen::Nothing;

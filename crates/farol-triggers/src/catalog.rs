@@ -9,20 +9,33 @@ use crate::rule::{Catalog, Job};
 pub fn catalog(jobs: &Jobs) -> Catalog {
     let seen = jobs.iter().map(|job| {
         let partials = job.partials().iter();
-        let (sketches, values): (Vec<_>, Vec<_>) = partials.partition(|partial| partial.kind.is_sketch());
-        let values = values.into_iter().map(|partial| (partial.name.clone(), &partial.data_type));
-        let measures = job.measures().iter().map(|measure| (measure.name.clone(), &measure.data_type));
-        let typed = values.chain(measures).filter_map(|(name, data_type)| Some((name, type_of(data_type)?)));
+        let (sketches, values): (Vec<_>, Vec<_>) =
+            partials.partition(|partial| partial.kind.is_sketch());
+        let values = values
+            .into_iter()
+            .map(|partial| (partial.name.clone(), &partial.data_type));
+        let measures = job
+            .measures()
+            .iter()
+            .map(|measure| (measure.name.clone(), &measure.data_type));
+        let typed = values
+            .chain(measures)
+            .filter_map(|(name, data_type)| Some((name, type_of(data_type)?)));
         let seen = Job {
             reads: job.reads().to_owned(),
             window_us: job.window().micros(),
             segments: job.segments().to_vec(),
             measures: typed.collect(),
-            sketches: sketches.into_iter().map(|partial| partial.name.clone()).collect(),
+            sketches: sketches
+                .into_iter()
+                .map(|partial| partial.name.clone())
+                .collect(),
         };
         (job.name().to_owned(), seen)
     });
-    Catalog { jobs: seen.collect() }
+    Catalog {
+        jobs: seen.collect(),
+    }
 }
 
 /// A column's type in a condition; `None` where it cannot be compared.

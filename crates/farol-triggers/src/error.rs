@@ -36,13 +36,17 @@ pub enum TriggerError {
     #[error("Arrow: {0}")]
     Arrow(#[from] arrow::error::ArrowError),
     /// The `actions` table holds what this version does not understand.
-    #[error("the actions table was written by another version: {0}; use that version, or another lake")]
+    #[error(
+        "the actions table was written by another version: {0}; use that version, or another lake"
+    )]
     Actions(String),
     /// Some rules could not be evaluated before the end.
     #[error("not evaluated: {0}")]
     RulesFailed(String),
     /// A rule would hold more rows in memory than it may.
-    #[error("rule `{rule}` needs more than {most} windows of segments in memory; keep fewer segments in `by`, make `window` wider or look back less far")]
+    #[error(
+        "rule `{rule}` needs more than {most} windows of segments in memory; keep fewer segments in `by`, make `window` wider or look back less far"
+    )]
     TooManyRows {
         /// The rule.
         rule: String,

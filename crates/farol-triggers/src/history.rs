@@ -100,23 +100,31 @@ impl History {
                 let column = column.as_string::<i32>();
                 column.is_valid(row).then(|| column.value(row).to_owned())
             });
-            let values = columns.iter().zip(&rule.columns).map(|(column, (_, kind))| {
-                if column.is_null(row) {
-                    return Value::Null;
-                }
-                match kind {
-                    Type::Number => Value::number(column.as_primitive::<Float64Type>().value(row)),
-                    Type::Text => Value::Text(column.as_string::<i32>().value(row).to_owned()),
-                    Type::Boolean => Value::Boolean(column.as_boolean().value(row)),
-                }
-            });
+            let values = columns
+                .iter()
+                .zip(&rule.columns)
+                .map(|(column, (_, kind))| {
+                    if column.is_null(row) {
+                        return Value::Null;
+                    }
+                    match kind {
+                        Type::Number => {
+                            Value::number(column.as_primitive::<Float64Type>().value(row))
+                        }
+                        Type::Text => Value::Text(column.as_string::<i32>().value(row).to_owned()),
+                        Type::Boolean => Value::Boolean(column.as_boolean().value(row)),
+                    }
+                });
             let windows_of = self.segments.entry(Segment(segment.collect())).or_default();
             let before = windows_of.insert(windows.value(row), values.collect());
             self.rows += usize::from(before.is_none());
         }
         if self.rows > ROWS_MAX {
             let rule = rule.name.clone();
-            return Err(TriggerError::TooManyRows { rule, most: ROWS_MAX });
+            return Err(TriggerError::TooManyRows {
+                rule,
+                most: ROWS_MAX,
+            });
         }
         Ok(())
     }
@@ -124,9 +132,18 @@ impl History {
 
 /// The query for a rule's rows.
 fn query(rule: &Rule, from_us: i64, before_us: Option<i64>) -> String {
-    let segments: String = rule.by.iter().map(|name| format!(", {}", quoted_text(name))).collect();
-    let names = rule.by.iter().chain(rule.columns.iter().map(|(name, _)| name));
-    let names: String = names.map(|name| format!(", {}", quoted_name(name))).collect();
+    let segments: String = rule
+        .by
+        .iter()
+        .map(|name| format!(", {}", quoted_text(name)))
+        .collect();
+    let names = rule
+        .by
+        .iter()
+        .chain(rule.columns.iter().map(|(name, _)| name));
+    let names: String = names
+        .map(|name| format!(", {}", quoted_name(name)))
+        .collect();
     let before = before_us.map_or_else(String::new, |before_us| {
         format!(" AND window_start < TIMESTAMP '{}'", rfc3339(before_us))
     });
@@ -179,11 +196,22 @@ mod tests {
             (30, row(Value::Number(100.0))),
         ]
         .into();
-        let term = |kind, span_us| PastTerm { kind, span_us, column: 0 };
-        let before = |window_us| Before { windows: &windows, window_us };
+        let term = |kind, span_us| PastTerm {
+            kind,
+            span_us,
+            column: 0,
+        };
+        let before = |window_us| Before {
+            windows: &windows,
+            window_us,
+        };
         assert_eq!(before(30).look(term(PastKind::Baseline, 30)), Some(2.0));
         assert_eq!(before(30).look(term(PastKind::Baseline, 20)), Some(3.0));
-        assert_eq!(before(30).look(term(PastKind::Previous, 20)), None, "it is there, and not known");
+        assert_eq!(
+            before(30).look(term(PastKind::Previous, 20)),
+            None,
+            "it is there, and not known"
+        );
         assert_eq!(before(40).look(term(PastKind::Previous, 10)), Some(100.0));
         assert_eq!(before(0).look(term(PastKind::Baseline, 30)), None);
     }

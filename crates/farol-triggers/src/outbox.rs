@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use datafusion::prelude::{SessionContext, col, lit};
@@ -55,11 +57,20 @@ pub(crate) fn to_batch(actions: &[Action]) -> Result<RecordBatch, ArrowError> {
 }
 
 /// The rows from a place in the order on, at most so many, in order.
-pub(crate) async fn read(table: &Table, from: i64, limit: Option<usize>) -> Result<Vec<Action>, TriggerError> {
+pub(crate) async fn read(
+    table: &Table,
+    from: i64,
+    limit: Option<usize>,
+) -> Result<Vec<Action>, TriggerError> {
     let version = table.refresh().await?;
     let context = SessionContext::new();
     let rows = table.rows_at(version).await?;
-    let names: Vec<String> = TableSpec::actions().schema.fields().iter().map(|field| field.name().clone()).collect();
+    let names: Vec<String> = TableSpec::actions()
+        .schema
+        .fields()
+        .iter()
+        .map(|field| field.name().clone())
+        .collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let frame = context
         .read_table(rows)?
@@ -83,9 +94,19 @@ fn from_batch(batch: &RecordBatch, actions: &mut Vec<Action>) -> Result<(), Trig
         .collect::<Result<Vec<_>, _>>()?;
     let text = |column: usize, row: usize| columns[column].as_string::<i32>().value(row);
     let count = |column: usize, row: usize| columns[column].as_primitive::<Int64Type>().value(row);
-    let time = |column: usize, row: usize| columns[column].as_primitive::<TimestampMicrosecondType>().value(row);
+    let time = |column: usize, row: usize| {
+        columns[column]
+            .as_primitive::<TimestampMicrosecondType>()
+            .value(row)
+    };
     for row in 0..batch.num_rows() {
-        let unknown = |column: usize| TriggerError::Actions(format!("action {} says `{}`", text(1, row), text(column, row)));
+        let unknown = |column: usize| {
+            TriggerError::Actions(format!(
+                "action {} says `{}`",
+                text(1, row),
+                text(column, row)
+            ))
+        };
         actions.push(Action {
             sequence: count(0, row),
             action_id: text(1, row).to_owned(),

@@ -52,7 +52,10 @@ fn full() -> Value {
         },
         measure: Some("error_rate".to_owned()),
         samples: vec!["4bf92f3577b34da6a3ce929d0e0e4736".to_owned()],
-        tables: vec![("partials/performance".to_owned(), 412), ("traces".to_owned(), 977)],
+        tables: vec![
+            ("partials/performance".to_owned(), 412),
+            ("traces".to_owned(), 977),
+        ],
     };
     let segment = Segment(vec![Some("checkout".to_owned()), None]);
     let action = action(&rule(), &segment, &decided, &evidence);
@@ -60,7 +63,12 @@ fn full() -> Value {
 }
 
 fn object(properties: Value) -> Value {
-    let names: Vec<_> = properties.as_object().expect("an object").keys().cloned().collect();
+    let names: Vec<_> = properties
+        .as_object()
+        .expect("an object")
+        .keys()
+        .cloned()
+        .collect();
     json!({"type": "object", "properties": properties, "required": names, "additionalProperties": true})
 }
 
@@ -109,7 +117,9 @@ fn schema() -> Value {
 }
 
 fn held(file: &str, value: &Value) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../schemas").join(file);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../../schemas")
+        .join(file);
     let text = serde_json::to_string_pretty(value).expect("JSON") + "\n";
     if std::env::var_os("FAROL_UPDATE_SCHEMAS").is_some() {
         std::fs::write(&path, &text).expect("the file can be written");
@@ -138,7 +148,9 @@ fn faults(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
         Value::Array(kinds) => kinds.iter().any(|kind| is(kind.as_str().expect("a word"))),
         _ => true,
     };
-    let listed = schema["enum"].as_array().is_none_or(|known| known.contains(value));
+    let listed = schema["enum"]
+        .as_array()
+        .is_none_or(|known| known.contains(value));
     let constant = schema.get("const").is_none_or(|known| known == value);
     if !(fits && listed && constant) {
         found.push(format!("{at}: {value}"));
@@ -154,7 +166,12 @@ fn faults(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
         match properties.get(name) {
             Some(schema) => faults(schema, inner, &format!("{at}.{name}"), found),
             None if schema["additionalProperties"].is_object() => {
-                faults(&schema["additionalProperties"], inner, &format!("{at}.{name}"), found);
+                faults(
+                    &schema["additionalProperties"],
+                    inner,
+                    &format!("{at}.{name}"),
+                    found,
+                );
             }
             None => found.push(format!("{at}.{name} is in no schema")),
         }
@@ -191,12 +208,18 @@ fn messages_are_as_the_schema_says_with_evidence_and_without() {
     };
     let segment = Segment(vec![None, None]);
     let bare = action(&rule(), &segment, &decided, &Evidence::default());
-    assert_eq!(found(&serde_json::from_str(&bare.body).expect("JSON")), [""; 0]);
+    assert_eq!(
+        found(&serde_json::from_str(&bare.body).expect("JSON")),
+        [""; 0]
+    );
     // And the check itself finds faults.
     let mut wrong = full();
     wrong["severity"] = json!("fatal");
     wrong["evidence"]["value"] = json!("much");
-    wrong["payload"].as_object_mut().expect("an object").remove("since");
+    wrong["payload"]
+        .as_object_mut()
+        .expect("an object")
+        .remove("since");
     assert_eq!(found(&wrong).len(), 3, "{:?}", found(&wrong));
 }
 
@@ -204,8 +227,11 @@ fn messages_are_as_the_schema_says_with_evidence_and_without() {
 fn the_bodies_hold_no_clock_and_the_ids_are_of_what_was_decided() {
     assert_eq!(full(), full());
     let base = full();
-    assert_eq!(base["evidence"]["sql"], json!(
-        "SELECT error_rate AS value FROM measures('performance', '1 minute', 'service', 'environment') \
+    assert_eq!(
+        base["evidence"]["sql"],
+        json!(
+            "SELECT error_rate AS value FROM measures('performance', '1 minute', 'service', 'environment') \
          WHERE window_start = TIMESTAMP '2026-01-01T00:00:00Z' AND service = 'checkout' AND environment IS NULL"
-    ));
+        )
+    );
 }

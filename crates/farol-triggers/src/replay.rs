@@ -31,7 +31,13 @@ pub struct Replay {
 ///
 /// # Errors
 /// Where measures cannot be read.
-pub async fn replay(lake: &Lake, jobs: &Jobs, rule: &Arc<Rule>, from_us: i64, to_us: i64) -> Result<Replay, TriggerError> {
+pub async fn replay(
+    lake: &Lake,
+    jobs: &Jobs,
+    rule: &Arc<Rule>,
+    from_us: i64,
+    to_us: i64,
+) -> Result<Replay, TriggerError> {
     let session = Session::open(lake).await?;
     views::register(&session, jobs).await?;
     let from_us = floor(from_us, rule.window_us);
@@ -51,10 +57,14 @@ pub async fn replay(lake: &Lake, jobs: &Jobs, rule: &Arc<Rule>, from_us: i64, to
         ..book.range(from_us, to_us)
     };
     let rows_from_us = book.rows_from_us(range);
-    book.history.load(&session, rule, rows_from_us, Some(to_us)).await?;
+    book.history
+        .load(&session, rule, rows_from_us, Some(to_us))
+        .await?;
     let segments = book.history.segments().count();
     let decided = book.decide(range);
-    let actions = decided.iter().map(|(segment, one)| action(rule, segment, one, &evidence_of(&book, segment, one)));
+    let actions = decided
+        .iter()
+        .map(|(segment, one)| action(rule, segment, one, &evidence_of(&book, segment, one)));
     Ok(Replay {
         actions: actions.collect(),
         from_us,

@@ -52,7 +52,12 @@ impl Health {
 ///
 /// # Errors
 /// Where all windows could not be evaluated before the end that [`RunOptions::finish`] asks for.
-pub async fn run(lake: Lake, jobs: Jobs, rules: Rules, options: RunOptions) -> Result<(), TriggerError> {
+pub async fn run(
+    lake: Lake,
+    jobs: Jobs,
+    rules: Rules,
+    options: RunOptions,
+) -> Result<(), TriggerError> {
     let max_age_us = i64::try_from(options.max_age.as_micros()).unwrap_or(i64::MAX / 4);
     let mut service = None;
     let mut failures = 0_u32;

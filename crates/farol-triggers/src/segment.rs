@@ -75,6 +75,9 @@ mod tests {
         assert_eq!(json, r#"{"model":null,"service":"it's"}"#);
         assert_eq!(Segment::from_json(&json, &by), Some(segment.clone()));
         assert_eq!(Segment::from_json(&json, &by[..1]), None);
-        assert_eq!(segment.to_sql(&by), " AND service = 'it''s' AND model IS NULL");
+        assert_eq!(
+            segment.to_sql(&by),
+            " AND service = 'it''s' AND model IS NULL"
+        );
     }
 }

@@ -12,7 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use fail::fail_point;
 use farol_jobs::{Job, Jobs, Progress, views};
 use farol_lake::sql::Session;
-use farol_lake::{ACTIONS, AdditionLimits, Commit, Lake, LakeError, Marks, Outcome, Step, Table, TableSpec};
+use farol_lake::{
+    ACTIONS, AdditionLimits, Commit, Lake, LakeError, Marks, Outcome, Step, Table, TableSpec,
+};
 use futures::TryStreamExt as _;
 
 use crate::action::{Action, Evidence, action, has_samples};
@@ -86,7 +88,12 @@ impl Service {
     ///
     /// # Errors
     /// Where the lake cannot be read or written.
-    pub async fn open(lake: &Lake, jobs: &Jobs, rules: &Rules, max_age_us: i64) -> Result<Self, TriggerError> {
+    pub async fn open(
+        lake: &Lake,
+        jobs: &Jobs,
+        rules: &Rules,
+        max_age_us: i64,
+    ) -> Result<Self, TriggerError> {
         let actions = lake.table(ACTIONS, &TableSpec::actions()).await?;
         let session = Session::open(lake).await?;
         Ok(Self {
@@ -135,7 +142,10 @@ impl Service {
     }
 
     fn take(&mut self, action: &Action) {
-        let book = self.books.iter_mut().find(|book| book.rule.name == action.rule);
+        let book = self
+            .books
+            .iter_mut()
+            .find(|book| book.rule.name == action.rule);
         if let Some(book) = book {
             book.publish(action);
         }
@@ -167,7 +177,10 @@ impl Service {
                 Ok(Some((closed_us, actions))) => {
                     self.books[place].failure = None;
                     decisions.actions.extend(actions);
-                    if marks.get(&closed_id(&rule)).is_none_or(|known| *known < closed_us) {
+                    if marks
+                        .get(&closed_id(&rule))
+                        .is_none_or(|known| *known < closed_us)
+                    {
                         decisions.marks.push((closed_id(&rule), closed_us));
                         decisions.marks.push((rule.app_id(), look.version));
                     }
@@ -200,7 +213,12 @@ impl Service {
         let mut looks = BTreeMap::new();
         for place in 0..self.books.len() {
             let name = self.books[place].rule.job.clone();
-            let Some(job) = self.jobs.get(&name).filter(|_| !looks.contains_key(&name)).cloned() else {
+            let Some(job) = self
+                .jobs
+                .get(&name)
+                .filter(|_| !looks.contains_key(&name))
+                .cloned()
+            else {
                 continue;
             };
             // The handle is kept: it has read the log, and reads on from there.
@@ -269,7 +287,9 @@ impl Service {
         let rule = book.rule.clone();
         let mut actions = Vec::new();
         for (segment, one) in decided {
-            let evidence = self.evidence(place, &segment, &one, versions.clone()).await?;
+            let evidence = self
+                .evidence(place, &segment, &one, versions.clone())
+                .await?;
             actions.push(action(&rule, &segment, &one, &evidence));
         }
         self.books[place].closed_us = Some(closed_us);
@@ -278,7 +298,13 @@ impl Service {
 
     /// Rules that could not be evaluated when they were last tried, and why.
     pub fn failed(&self) -> Vec<String> {
-        let told = |book: &Book| Some(format!("rule {}: {}", book.rule.name, book.failure.as_ref()?.reason));
+        let told = |book: &Book| {
+            Some(format!(
+                "rule {}: {}",
+                book.rule.name,
+                book.failure.as_ref()?.reason
+            ))
+        };
         self.books.iter().filter_map(told).collect()
     }
 
@@ -293,7 +319,14 @@ impl Service {
         let mut evidence = evidence_of(book, segment, decided);
         let has_rows = evidence.compared.value.is_some() || has_samples(&decided.transition);
         if has_rows && book.rule.reads == "traces" {
-            let (version, found) = samples::find(&self.lake, &book.rule, segment, decided.window_us, evidence.measure.as_deref()).await?;
+            let (version, found) = samples::find(
+                &self.lake,
+                &book.rule,
+                segment,
+                decided.window_us,
+                evidence.measure.as_deref(),
+            )
+            .await?;
             tables.extend(version.map(|version| (book.rule.reads.clone(), version)));
             evidence.samples = found;
         }
@@ -301,7 +334,11 @@ impl Service {
         Ok(evidence)
     }
 
-    async fn commit(&mut self, marks: &Marks, decisions: Decisions) -> Result<Stepped, TriggerError> {
+    async fn commit(
+        &mut self,
+        marks: &Marks,
+        decisions: Decisions,
+    ) -> Result<Stepped, TriggerError> {
         let mut uploads = Vec::new();
         if !decisions.actions.is_empty() {
             let batch = outbox::to_batch(&decisions.actions)?;
@@ -318,18 +355,30 @@ impl Service {
         let commit = Commit::append(vec![step], uploads);
         // Whatever comes of it, what is held may be out of date.
         self.marks = None;
-        fail_point!("triggers.before_commit", |_| Err(TriggerError::Failpoint("triggers.before_commit")));
+        fail_point!("triggers.before_commit", |_| Err(TriggerError::Failpoint(
+            "triggers.before_commit"
+        )));
         let outcome = self.actions.commit(&commit).await?;
-        fail_point!("triggers.after_commit", |_| Err(TriggerError::Failpoint("triggers.after_commit")));
+        fail_point!("triggers.after_commit", |_| Err(TriggerError::Failpoint(
+            "triggers.after_commit"
+        )));
         if let Outcome::Overtaken { .. } = outcome {
             return Ok(Stepped::Overtaken);
         }
         let mut known = marks.clone();
         known.extend(to);
         self.marks = Some(known);
-        let kinds: BTreeSet<_> = decisions.actions.iter().map(|action| action.kind.clone()).collect();
+        let kinds: BTreeSet<_> = decisions
+            .actions
+            .iter()
+            .map(|action| action.kind.clone())
+            .collect();
         for kind in kinds {
-            let count = decisions.actions.iter().filter(|action| action.kind == kind).count();
+            let count = decisions
+                .actions
+                .iter()
+                .filter(|action| action.kind == kind)
+                .count();
             metrics::counter!("farol_actions_total", "kind" => kind).increment(count as u64);
         }
         for action in &decisions.actions {
@@ -371,7 +420,9 @@ fn due(book: &Book, watermark_us: Option<i64>, closing: Closing) -> bool {
     closing == Closing::Everything
         || book.stale
         || closed_us > book.closed_us
-        || book.dirty_us.is_some_and(|dirty_us| Some(dirty_us) < closed_us)
+        || book
+            .dirty_us
+            .is_some_and(|dirty_us| Some(dirty_us) < closed_us)
 }
 
 /// Whether an error is this rule's alone, rather than the lake's.
@@ -430,7 +481,10 @@ async fn dirty(book: &mut Book, partials: &Table, version: i64) -> Result<(), Tr
 }
 
 /// The first window that some files have rows of.
-async fn first_window(partials: &Table, files: Vec<farol_lake::AddedFile>) -> Result<Option<i64>, TriggerError> {
+async fn first_window(
+    partials: &Table,
+    files: Vec<farol_lake::AddedFile>,
+) -> Result<Option<i64>, TriggerError> {
     use arrow::array::{Array as _, AsArray as _};
     use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
     use datafusion::functions_aggregate::expr_fn::min;

@@ -9,8 +9,10 @@ pub(crate) fn rfc3339(time_us: i64) -> String {
     } else {
         SecondsFormat::Micros
     };
-    DateTime::<Utc>::from_timestamp_micros(time_us)
-        .map_or_else(|| time_us.to_string(), |time| time.to_rfc3339_opts(format, true))
+    DateTime::<Utc>::from_timestamp_micros(time_us).map_or_else(
+        || time_us.to_string(),
+        |time| time.to_rfc3339_opts(format, true),
+    )
 }
 
 /// The clock, in microseconds. Decisions use it for nothing but how old a window is.

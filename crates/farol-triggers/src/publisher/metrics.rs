@@ -140,11 +140,15 @@ impl Metrics {
         if text.is_empty() {
             return Ok(Vec::new());
         }
-        let wrong = |reason: String| TriggerError::Progress(format!("measures of {}: {reason}", job.name()));
+        let wrong = |reason: String| {
+            TriggerError::Progress(format!("measures of {}: {reason}", job.name()))
+        };
         let rows: Vec<Map<String, Value>> =
             serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
         rows.into_iter()
-            .map(|row| record(job, topic, row).ok_or_else(|| wrong("a window has no start".to_owned())))
+            .map(|row| {
+                record(job, topic, row).ok_or_else(|| wrong("a window has no start".to_owned()))
+            })
             .collect()
     }
 }
@@ -206,10 +210,7 @@ async fn follow(
 }
 
 /// The windows that rows are of.
-async fn starts(
-    rows: Arc<dyn TableProvider>,
-    bounds: &str,
-) -> Result<BTreeSet<i64>, TriggerError> {
+async fn starts(rows: Arc<dyn TableProvider>, bounds: &str) -> Result<BTreeSet<i64>, TriggerError> {
     let context = SessionContext::new();
     context.register_table("partials", rows)?;
     let query = format!("SELECT DISTINCT window_start FROM partials {bounds}");
@@ -217,7 +218,12 @@ async fn starts(
     let mut found = BTreeSet::new();
     for batch in context.sql(&query).await?.collect().await? {
         let column = arrow::compute::cast(batch.column(0), &time)?;
-        found.extend(column.as_primitive::<TimestampMicrosecondType>().iter().flatten());
+        found.extend(
+            column
+                .as_primitive::<TimestampMicrosecondType>()
+                .iter()
+                .flatten(),
+        );
     }
     Ok(found)
 }

@@ -29,9 +29,9 @@ use crate::outbox::{self, MARKS, NEXT_ACTION};
 use crate::role::Health;
 
 pub use metrics::JobPublished;
+use metrics::Metrics;
 pub use progress::{PROGRESS_TOPIC, Published, published};
 pub use route::Outputs;
-use metrics::Metrics;
 use sender::Sender;
 
 /// Actions of one transaction.
@@ -180,7 +180,9 @@ impl Publisher {
         }
         let sender = match &mut self.sender {
             Some(sender) => sender,
-            None => self.sender.insert(Sender::open(&self.options, &lake_id).await?),
+            None => self
+                .sender
+                .insert(Sender::open(&self.options, &lake_id).await?),
         };
         let next = sender.published.next_action;
         if next > end {
@@ -191,7 +193,10 @@ impl Publisher {
         gauge!("farol_actions_pending").set((end - next) as f64);
         if next == end {
             let topic = &self.options.outputs.metrics;
-            let windows = self.metrics.next(&self.lake, topic, &sender.published).await?;
+            let windows = self
+                .metrics
+                .next(&self.lake, topic, &sender.published)
+                .await?;
             let Some((records, published)) = windows else {
                 return Ok(Did::Nothing);
             };
@@ -199,8 +204,13 @@ impl Publisher {
         } else {
             let batch = outbox::read(&table, next, Some(BATCH)).await?;
             // Dense and in order, or something was lost: then nothing is sent.
-            let lacking = (next..).zip(&batch).find(|(due, action)| *due != action.sequence);
-            if let Some(lacking) = lacking.map(|(due, _)| due).or(batch.is_empty().then_some(next)) {
+            let lacking = (next..)
+                .zip(&batch)
+                .find(|(due, action)| *due != action.sequence);
+            if let Some(lacking) = lacking
+                .map(|(due, _)| due)
+                .or(batch.is_empty().then_some(next))
+            {
                 return Err(TriggerError::Progress(format!(
                     "action {lacking} is not in the actions table, whose marks count {end}; was it changed by hand?"
                 )));
@@ -213,7 +223,9 @@ impl Publisher {
             };
             sender.send(records, published).await?;
         }
-        fail_point!("publisher.after_commit", |_| Err(TriggerError::Failpoint("publisher.after_commit")));
+        fail_point!("publisher.after_commit", |_| Err(TriggerError::Failpoint(
+            "publisher.after_commit"
+        )));
         gauge!("farol_actions_pending").set((end - sender.published.next_action) as f64);
         Ok(Did::Published)
     }
@@ -232,7 +244,9 @@ impl Publisher {
             }
             if look == 0 {
                 // As far as was known. Now how far it is.
-                let published = published(&self.options.kafka, lake_id).await?.unwrap_or_default();
+                let published = published(&self.options.kafka, lake_id)
+                    .await?
+                    .unwrap_or_default();
                 if published == standby.known {
                     break;
                 }

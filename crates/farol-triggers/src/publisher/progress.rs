@@ -48,5 +48,7 @@ pub async fn published(
 
 /// A thread that panicked is a failure like others.
 pub(super) fn ended(error: tokio::task::JoinError) -> TriggerError {
-    TriggerError::Progress(format!("the publisher's thread ended unexpectedly: {error}"))
+    TriggerError::Progress(format!(
+        "the publisher's thread ended unexpectedly: {error}"
+    ))
 }

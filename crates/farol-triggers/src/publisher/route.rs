@@ -22,11 +22,7 @@ impl Outputs {
 }
 
 /// The actions as records, in order. What is of a kind that this version does not know stays in the table.
-pub(super) fn records(
-    actions: &[Action],
-    outputs: &Outputs,
-    lake_id: &str,
-) -> Vec<OutgoingRecord> {
+pub(super) fn records(actions: &[Action], outputs: &Outputs, lake_id: &str) -> Vec<OutgoingRecord> {
     let known = actions.iter().filter(|action| action.kind == ALERT);
     let record = |action: &Action| OutgoingRecord {
         topic: outputs.alerts.clone(),

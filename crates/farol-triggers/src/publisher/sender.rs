@@ -101,7 +101,9 @@ impl Sender {
 }
 
 fn before_commit() -> Result<(), TriggerError> {
-    fail_point!("publisher.before_commit", |_| Err(TriggerError::Failpoint("publisher.before_commit")));
+    fail_point!("publisher.before_commit", |_| Err(TriggerError::Failpoint(
+        "publisher.before_commit"
+    )));
     Ok(())
 }
 
@@ -130,7 +132,10 @@ fn idempotent(
 
 /// The ids of the last records of a topic. One that is not there has none.
 fn read_ids(kafka: &KafkaConfig, topic: &str, ids: &mut HashSet<String>) -> Result<(), KafkaError> {
-    if Admin::connect(kafka)?.partitions(&[topic.to_owned()])?.is_empty() {
+    if Admin::connect(kafka)?
+        .partitions(&[topic.to_owned()])?
+        .is_empty()
+    {
         return Ok(());
     }
     let deadline = Instant::now() + TAIL_TIMEOUT;

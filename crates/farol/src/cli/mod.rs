@@ -15,10 +15,10 @@ use crate::emit::EmitArgs;
 use crate::simulate::SimulateArgs;
 
 pub use jobs::{JobCommand, JobRunArgs};
-pub use triggers::{TriggerCommand, TriggerTestArgs};
 pub use lake::{DlqCommand, DlqFilter, LakeCommand, ResetTo, TopicsCommand};
 pub use read::{CheckArgs, CompletionsArgs, SqlArgs, SqlFormat, TailArgs, TailFrom};
 pub use roles::{BrokerArgs, Role, RunArgs, UpArgs};
+pub use triggers::{TriggerCommand, TriggerTestArgs};
 
 /// The operations pipeline for LLM applications: events in from Kafka, tables out, exactly once.
 #[derive(Debug, Parser)]

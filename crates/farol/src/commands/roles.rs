@@ -123,7 +123,12 @@ pub async fn play(context: &Context, plan: Plan<'_>) -> anyhow::Result<Option<In
                     health: farol_triggers::Health::default(),
                 };
                 let health = options.health.clone();
-                watch(&readiness, "triggers", move || health.reasons(), stop.clone());
+                watch(
+                    &readiness,
+                    "triggers",
+                    move || health.reasons(),
+                    stop.clone(),
+                );
                 let (lake, jobs, rules) = (lake.clone(), jobs.clone(), rules.clone());
                 tasks.spawn(async move {
                     farol_triggers::run(lake, jobs, rules, options)
@@ -135,7 +140,12 @@ pub async fn play(context: &Context, plan: Plan<'_>) -> anyhow::Result<Option<In
             Role::Publisher => {
                 let options = publisher_options(context, &plan, &jobs, &drain, stop.clone());
                 let health = options.health.clone();
-                watch(&readiness, "publisher", move || health.reasons(), stop.clone());
+                watch(
+                    &readiness,
+                    "publisher",
+                    move || health.reasons(),
+                    stop.clone(),
+                );
                 let lake = lake.clone();
                 tasks.spawn(async move {
                     publisher::run(lake, options).await.context("publisher")?;

@@ -9,8 +9,8 @@ use farol_ingest::resume::LogRange;
 use farol_ingest::status::{self, BrokerView, LogView, PartitionStatus};
 use farol_jobs::JobStatus;
 use farol_kafka::{Admin, KafkaConfig};
-use farol_triggers::status::{self as triggers, RuleStatus};
 use farol_triggers::publisher;
+use farol_triggers::status::{self as triggers, RuleStatus};
 use serde::Serialize;
 
 use crate::context::Context;

@@ -46,7 +46,11 @@ async fn list(context: &Context) -> anyhow::Result<Exit> {
                 rule.job.clone(),
                 rule.by.join(", "),
                 status.evaluated_to.unwrap_or_else(|| "-".to_owned()),
-                rule.when.text().split_whitespace().collect::<Vec<_>>().join(" "),
+                rule.when
+                    .text()
+                    .split_whitespace()
+                    .collect::<Vec<_>>()
+                    .join(" "),
             ]
         })
         .collect();
@@ -94,7 +98,14 @@ async fn test(context: &Context, arguments: &TriggerTestArgs) -> anyhow::Result<
         ]);
     }
     let header = [
-        "window", "segment", "from", "to", "severity", "measure", "value", "threshold",
+        "window",
+        "segment",
+        "from",
+        "to",
+        "severity",
+        "measure",
+        "value",
+        "threshold",
     ];
     if !rows.is_empty() {
         output::line(output::table(&header, &rows).trim_end())?;
@@ -111,11 +122,16 @@ fn summary(replay: &Replay) -> String {
         .filter(|action| action.transition.state.fires() && !action.transition.previous.fires())
         .count();
     let time = |time_us: i64| {
-        chrono::DateTime::<chrono::Utc>::from_timestamp_micros(time_us)
-            .map_or_else(|| "-".to_owned(), |time| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
+        chrono::DateTime::<chrono::Utc>::from_timestamp_micros(time_us).map_or_else(
+            || "-".to_owned(),
+            |time| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+        )
     };
     if replay.from_us >= replay.to_us {
-        return format!("no window is closed between {} and the end of the range; the watermark has not passed it", time(replay.from_us));
+        return format!(
+            "no window is closed between {} and the end of the range; the watermark has not passed it",
+            time(replay.from_us)
+        );
     }
     format!(
         "{} to {}: {} segments with data, fired {fired} times",
