@@ -10,7 +10,7 @@ use crate::condition::Compared;
 use crate::duration;
 use crate::lifecycle::{Cause, Decided, State, Transition};
 use crate::rule::Rule;
-use crate::segment::{Segment, quoted_name, quoted_text};
+use crate::segment::{Segment, quoted_name, quoted_text, text_list};
 use crate::time::rfc3339;
 
 /// The kind of action that this version decides.
@@ -136,11 +136,7 @@ pub fn action(rule: &Rule, segment: &Segment, decided: &Decided, evidence: &Evid
 
 /// The query that gives a measure's value in a window.
 pub fn measure_sql(rule: &Rule, segment: &Segment, window_us: i64, measure: &str) -> String {
-    let segments: String = rule
-        .by
-        .iter()
-        .map(|name| format!(", {}", quoted_text(name)))
-        .collect();
+    let segments = text_list(rule.by.iter());
     format!(
         "SELECT {} AS value FROM measures({}, {}{segments}) WHERE window_start = TIMESTAMP '{}'{}",
         quoted_name(measure),

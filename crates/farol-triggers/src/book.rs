@@ -86,12 +86,6 @@ impl Book {
         self.stale = true;
     }
 
-    /// Forgets what was published: it is to be read again.
-    pub fn forget_facts(&mut self) {
-        self.ledgers.clear();
-        self.stale = true;
-    }
-
     /// Takes over what was published. Actions come in the order of their sequence.
     pub fn publish(&mut self, action: &Action) {
         // A rule that keeps other segments now has other alerts.

@@ -13,7 +13,7 @@ use crate::condition::{Past, PastKind, PastTerm, Type, Value};
 use crate::duration;
 use crate::error::TriggerError;
 use crate::rule::Rule;
-use crate::segment::{Segment, quoted_name, quoted_text};
+use crate::segment::{Segment, name_list, quoted_text, text_list};
 use crate::time::rfc3339;
 
 /// Rows that a rule may hold.
@@ -132,18 +132,12 @@ impl History {
 
 /// The query for a rule's rows.
 fn query(rule: &Rule, from_us: i64, before_us: Option<i64>) -> String {
-    let segments: String = rule
-        .by
-        .iter()
-        .map(|name| format!(", {}", quoted_text(name)))
-        .collect();
+    let segments = text_list(rule.by.iter());
     let names = rule
         .by
         .iter()
         .chain(rule.columns.iter().map(|(name, _)| name));
-    let names: String = names
-        .map(|name| format!(", {}", quoted_name(name)))
-        .collect();
+    let names = name_list(names);
     let before = before_us.map_or_else(String::new, |before_us| {
         format!(" AND window_start < TIMESTAMP '{}'", rfc3339(before_us))
     });

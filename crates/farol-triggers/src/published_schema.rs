@@ -62,7 +62,7 @@ fn full() -> Value {
     serde_json::from_str(&action.body).expect("JSON")
 }
 
-fn object(properties: Value) -> Value {
+fn object(properties: &Value) -> Value {
     let names: Vec<_> = properties
         .as_object()
         .expect("an object")
@@ -82,7 +82,7 @@ fn schema() -> Value {
     let time = || json!({"type": "string", "format": "date-time"});
     let number = || json!({"type": ["number", "null"]});
     let states = State::ALL.map(State::as_str);
-    let evidence = object(json!({
+    let evidence = object(&json!({
         "measure": said(json!({"type": ["string", "null"]}), "the first measure that the rule's condition compares"),
         "value": said(number(), "its value in the window; null where there is no data"),
         "threshold": said(number(), "what it was compared with"),
@@ -91,14 +91,14 @@ fn schema() -> Value {
         "sql": said(json!({"type": ["string", "null"]}), "a query that gives the value"),
         "tables": said(json!({"type": "object", "additionalProperties": {"type": "integer"}}), "the tables that were read, and their versions"),
     }));
-    let payload = object(json!({
+    let payload = object(&json!({
         "alert_id": said(text(), "rule and segment: the same for as long as both are; the record's key"),
         "state": said(json!({"enum": states}), "from this window on"),
         "previous_state": said(json!({"enum": states}), "what was said before"),
         "since": said(time(), "the start of the state's first window"),
         "cause": said(json!({"enum": Cause::ALL.map(Cause::as_str)}), "changed: a transition; renotified: it lasts; withdrawn: late data took an earlier message back"),
     }));
-    let mut schema = object(json!({
+    let mut schema = object(&json!({
         "action_id": said(text(), "the same decision has the same id; nothing is published twice under one"),
         "kind": said(json!({"const": "alert"}), "what the payload is"),
         "rule": said(text(), "the rule that decided"),

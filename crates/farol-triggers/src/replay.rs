@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use farol_jobs::{Jobs, Progress, views};
-use farol_lake::Lake;
 use farol_lake::sql::Session;
+use farol_lake::{ACTIONS, Lake};
 
 use crate::action::{Action, action};
 use crate::book::Book;
 use crate::error::TriggerError;
 use crate::lifecycle::Range;
+use crate::outbox::MARKS;
 use crate::rule::Rule;
-use crate::service::evidence_of;
+use crate::service::{closed_id, evidence_of};
 use crate::time::floor;
 
 /// What a replay shows.
@@ -46,8 +47,15 @@ pub async fn replay(
         && let Some(partials) = lake.existing(&job.table_name()).await?
     {
         let marks = partials.marks(&job.app_id()).await?;
-        if let Some(watermark_us) = Progress::of(job, &marks).watermark_us {
-            to_us = to_us.min(floor(watermark_us, rule.window_us));
+        let watermark_us = Progress::of(job, &marks).watermark_us;
+        let closed_us = watermark_us.map(|time_us| floor(time_us, rule.window_us));
+        // A drain closes windows ahead of the watermark.
+        let evaluated_us = match lake.existing(ACTIONS).await? {
+            Some(actions) => actions.marks(MARKS).await?.get(&closed_id(rule)).copied(),
+            None => None,
+        };
+        if let Some(closed_us) = closed_us.max(evaluated_us) {
+            to_us = to_us.min(closed_us);
         }
     }
     let mut book = Book::new(rule.clone());

@@ -48,6 +48,16 @@ impl Segment {
     }
 }
 
+/// Names and a column's worth of comma before each: what follows the first column of a query.
+pub(crate) fn name_list<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    names.fold(String::new(), |list, name| list + ", " + &quoted_name(name))
+}
+
+/// Texts, with a comma before each: what follows the first argument of a function.
+pub(crate) fn text_list<'a>(texts: impl Iterator<Item = &'a String>) -> String {
+    texts.fold(String::new(), |list, text| list + ", " + &quoted_text(text))
+}
+
 /// A name of SQL, quoted where it must be.
 pub(crate) fn quoted_name(name: &str) -> String {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';

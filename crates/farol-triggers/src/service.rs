@@ -73,6 +73,8 @@ pub struct Service {
     books: Vec<Book>,
     /// The jobs' tables of partials that were there when they were looked for.
     partials: BTreeMap<String, Table>,
+    /// The number of the first action that was not read.
+    read_to: i64,
     /// The marks of the `actions` table, as the facts were read; `None`: they are to be read.
     marks: Option<Marks>,
 }
@@ -104,6 +106,7 @@ impl Service {
             max_age_us,
             books: rules.iter().cloned().map(Book::new).collect(),
             partials: BTreeMap::new(),
+            read_to: 0,
             marks: None,
         })
     }
@@ -129,11 +132,12 @@ impl Service {
         }
         // The marks first: rows of a later commit than theirs make the step's guard fail.
         let marks = self.actions.marks(MARKS).await?;
-        self.books.iter_mut().for_each(Book::forget_facts);
-        for action in outbox::read(&self.actions, 0, None).await? {
+        // Rows are only ever added, in the order of their numbers: those that were read stay as they are.
+        for action in outbox::read(&self.actions, self.read_to, None).await? {
             self.take(&action);
         }
         for book in &mut self.books {
+            book.stale = true;
             let closed = marks.get(&closed_id(&book.rule)).copied();
             book.closed_us = book.closed_us.max(closed);
         }
@@ -142,6 +146,7 @@ impl Service {
     }
 
     fn take(&mut self, action: &Action) {
+        self.read_to = self.read_to.max(action.sequence + 1);
         let book = self
             .books
             .iter_mut()

@@ -47,16 +47,16 @@ pub(super) fn lex(text: &str) -> Result<Vec<(Token, Range<usize>)>, Mistake> {
                     .unwrap_or(rest.len());
                 (Token::Word(rest[..end].to_owned()), end)
             }
-            _ => match SIGNS.iter().find(|sign| rest.starts_with(**sign)) {
-                Some(sign) => (Token::Sign(sign), sign.len()),
-                None => {
+            _ => {
+                let Some(sign) = SIGNS.iter().find(|sign| rest.starts_with(**sign)) else {
                     let span = at..at + letter.len_utf8();
                     return Err(Mistake::new(
                         span,
                         format!("`{letter}` means nothing in a condition"),
                     ));
-                }
-            },
+                };
+                (Token::Sign(sign), sign.len())
+            }
         };
         tokens.push((token, at..at + length));
         at += length;

@@ -193,7 +193,7 @@ impl Parser {
             count += 1;
         }
         let inner = self.primary()?;
-        if count % 2 == 0 {
+        if u32::is_multiple_of(count, 2) {
             return Ok(inner);
         }
         let span = start..inner.span.end;

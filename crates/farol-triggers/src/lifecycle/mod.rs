@@ -219,19 +219,16 @@ fn differences(
         .filter_map(|window| facts.get(window));
     let revision = said.map(|fact| fact.revision + 1).max().unwrap_or(0);
     let again = windows[first..].iter().filter_map(|window| {
-        let transition = match found.get(window) {
-            Some(transition) => *transition,
-            None => {
-                let (state, severity, since_us) = *ends.get(window)?;
-                let previous = published(window)?.state;
-                let cause = Cause::Withdrawn;
-                Transition {
-                    cause,
-                    state,
-                    previous,
-                    severity,
-                    since_us,
-                }
+        let transition = if let Some(transition) = found.get(window) {
+            *transition
+        } else {
+            let (state, severity, since_us) = *ends.get(window)?;
+            Transition {
+                cause: Cause::Withdrawn,
+                state,
+                previous: published(window)?.state,
+                severity,
+                since_us,
             }
         };
         Some(Decided {

@@ -23,7 +23,7 @@ use serde_json::{Map, Value, json};
 
 use super::progress::Published;
 use crate::error::TriggerError;
-use crate::segment::quoted_name;
+use crate::segment::{name_list, quoted_name};
 use crate::time::{floor, rfc3339};
 
 /// Versions that one look may take.
@@ -171,23 +171,20 @@ async fn follow(
     }
     if next.version < newest {
         let mut level = true;
-        match partials.additions(next.version, LIMITS).await? {
-            Some(additions) => {
-                next.version = additions.through;
-                level = additions.through >= newest;
-                if !additions.files.is_empty() {
-                    let changed = starts(partials.added_rows(additions.files)?, "").await?;
-                    // Those that close only now are found below, with all their rows.
-                    next.changed_us.extend(changed.range(..next.closed_us));
-                }
+        if let Some(additions) = partials.additions(next.version, LIMITS).await? {
+            next.version = additions.through;
+            level = additions.through >= newest;
+            if !additions.files.is_empty() {
+                let changed = starts(partials.added_rows(additions.files)?, "").await?;
+                // Those that close only now are found below, with all their rows.
+                next.changed_us.extend(changed.range(..next.closed_us));
             }
-            None => {
-                next.version = newest;
-                tracing::warn!(
-                    job = job.name(),
-                    "the log of its partials was cleaned before it was published: late rows in between are not told"
-                );
-            }
+        } else {
+            next.version = newest;
+            tracing::warn!(
+                job = job.name(),
+                "the log of its partials was cleaned before it was published: late rows in between are not told"
+            );
         }
         if !level {
             // A watermark is of the newest version: its windows close when all before it was read.
@@ -235,13 +232,7 @@ fn query(job: &Job, windows: &[i64]) -> String {
         .filter(|partial| !partial.kind.is_sketch())
         .map(|partial| &partial.name);
     let measures = job.measures().iter().map(|measure| &measure.name);
-    let columns: String = job
-        .segments()
-        .iter()
-        .chain(values)
-        .chain(measures)
-        .map(|name| format!(", {}", quoted_name(name)))
-        .collect();
+    let columns = name_list(job.segments().iter().chain(values).chain(measures));
     let times: Vec<_> = windows
         .iter()
         .map(|window| format!("TIMESTAMP '{}'", rfc3339(*window)))

@@ -47,6 +47,10 @@ pub async fn published(
 }
 
 /// A thread that panicked is a failure like others.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it stands where an error is mapped"
+)]
 pub(super) fn ended(error: tokio::task::JoinError) -> TriggerError {
     TriggerError::Progress(format!(
         "the publisher's thread ended unexpectedly: {error}"
