@@ -9,12 +9,17 @@ use farol_jobs::{Jobs, RunOptions};
 use farol_kafka::KafkaConfig;
 use farol_lake::{Lake, maintenance};
 use farol_server::{Readiness, ServerState};
+use farol_triggers::Rules;
+use farol_triggers::publisher::{self, PublisherOptions};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Role;
 use crate::context::Context;
+
+/// How often triggers look for new measures, and the publisher for new actions.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How often a role's health is asked for `/readyz`.
 const HEALTH_INTERVAL: Duration = Duration::from_millis(500);
@@ -36,7 +41,8 @@ pub struct Plan<'a> {
 /// What a role leaves behind.
 enum Ended {
     Ingest(IngestReport),
-    Jobs,
+    /// A role that ends by itself when all before it have ended.
+    Drained(Role),
     Other,
 }
 
@@ -61,16 +67,17 @@ pub async fn bind_http(context: &Context, roles: &[Role]) -> anyhow::Result<Opti
 /// Plays the roles until the token is cancelled, a drain is done, or one of them fails. Gives ingest's
 /// report where it was played.
 pub async fn play(context: &Context, plan: Plan<'_>) -> anyhow::Result<Option<IngestReport>> {
-    let measures = plan.roles.contains(&Role::Jobs) || plan.roles.contains(&Role::Maintenance);
-    // Mistakes in jobs are told before anything starts.
-    let jobs = if measures {
-        context.jobs().await?
+    // Mistakes in jobs and rules are told before anything starts.
+    let uses = |roles: &[Role]| roles.iter().any(|role| plan.roles.contains(role));
+    let (jobs, rules) = if uses(&[Role::Triggers]) {
+        context.pipelines().await?
+    } else if uses(&[Role::Jobs, Role::Publisher, Role::Maintenance]) {
+        (context.jobs().await?, Rules::default())
     } else {
-        Jobs::default()
+        (Jobs::default(), Rules::default())
     };
     let lake = context.lake().await?;
-    // Cancelled when nothing more will be added to what jobs read.
-    let level = CancellationToken::new();
+    let drain = Drain::default();
     let stop = plan.shutdown.child_token();
     let readiness = Readiness::default();
     // Before any role starts: what is recorded before the recorder is installed goes nowhere.
@@ -96,7 +103,7 @@ pub async fn play(context: &Context, plan: Plan<'_>) -> anyhow::Result<Option<In
                 let options = RunOptions {
                     interval: context.config.jobs.interval.0,
                     shutdown: stop.clone(),
-                    finish: level.clone(),
+                    finish: drain.of(Role::Jobs),
                     health: farol_jobs::Health::default(),
                 };
                 let health = options.health.clone();
@@ -104,7 +111,45 @@ pub async fn play(context: &Context, plan: Plan<'_>) -> anyhow::Result<Option<In
                 let (lake, jobs) = (lake.clone(), jobs.clone());
                 tasks.spawn(async move {
                     farol_jobs::run(lake, jobs, options).await.context("jobs")?;
-                    Ok(Ended::Jobs)
+                    Ok(Ended::Drained(Role::Jobs))
+                });
+            }
+            Role::Triggers => {
+                let options = farol_triggers::RunOptions {
+                    interval: LOOK_INTERVAL,
+                    max_age: context.config.triggers.max_age.0,
+                    shutdown: stop.clone(),
+                    finish: drain.of(Role::Triggers),
+                    health: farol_triggers::Health::default(),
+                };
+                let health = options.health.clone();
+                watch(
+                    &readiness,
+                    "triggers",
+                    move || health.reasons(),
+                    stop.clone(),
+                );
+                let (lake, jobs, rules) = (lake.clone(), jobs.clone(), rules.clone());
+                tasks.spawn(async move {
+                    farol_triggers::run(lake, jobs, rules, options)
+                        .await
+                        .context("triggers")?;
+                    Ok(Ended::Drained(Role::Triggers))
+                });
+            }
+            Role::Publisher => {
+                let options = publisher_options(context, &plan, &jobs, &drain, stop.clone());
+                let health = options.health.clone();
+                watch(
+                    &readiness,
+                    "publisher",
+                    move || health.reasons(),
+                    stop.clone(),
+                );
+                let lake = lake.clone();
+                tasks.spawn(async move {
+                    publisher::run(lake, options).await.context("publisher")?;
+                    Ok(Ended::Drained(Role::Publisher))
                 });
             }
             Role::Maintenance => {
@@ -121,7 +166,7 @@ pub async fn play(context: &Context, plan: Plan<'_>) -> anyhow::Result<Option<In
         });
     }
     if plan.drain && !plan.roles.contains(&Role::Ingest) {
-        level.cancel();
+        drain.next(None, plan.roles, &stop);
     }
     let mut report = None;
     let mut failure = None;
@@ -130,14 +175,13 @@ pub async fn play(context: &Context, plan: Plan<'_>) -> anyhow::Result<Option<In
             Ok(Ended::Ingest(ingested)) => {
                 report = Some(ingested);
                 // A drain is done; without one, ingest ends only when it is told to.
-                if plan.drain && plan.roles.contains(&Role::Jobs) {
-                    level.cancel();
+                if plan.drain {
+                    drain.next(Some(Role::Ingest), plan.roles, &stop);
                 } else {
                     stop.cancel();
                 }
             }
-            // Jobs end by themselves when they are level at the end of a drain.
-            Ok(Ended::Jobs) => stop.cancel(),
+            Ok(Ended::Drained(role)) => drain.next(Some(role), plan.roles, &stop),
             Ok(Ended::Other) => {}
             Err(error) => {
                 stop.cancel();
@@ -148,6 +192,58 @@ pub async fn play(context: &Context, plan: Plan<'_>) -> anyhow::Result<Option<In
         }
     }
     failure.map_or(Ok(report), Err)
+}
+
+/// The end of a drain goes from role to role: each ends when it has done all that the one before it left.
+#[derive(Default)]
+struct Drain {
+    jobs: CancellationToken,
+    triggers: CancellationToken,
+    publisher: CancellationToken,
+}
+
+impl Drain {
+    /// Cancelled when nothing more will be added to what the role reads.
+    fn of(&self, role: Role) -> CancellationToken {
+        match role {
+            Role::Jobs => self.jobs.clone(),
+            Role::Triggers => self.triggers.clone(),
+            _ => self.publisher.clone(),
+        }
+    }
+
+    /// A role has ended: tells the next one that is played here, or, after the last, everything.
+    fn next(&self, ended: Option<Role>, played: &[Role], stop: &CancellationToken) {
+        let after = ended.and_then(|role| Role::DRAINED.iter().position(|known| *known == role));
+        let rest = &Role::DRAINED[after.map_or(0, |place| place + 1)..];
+        match rest.iter().find(|role| played.contains(role)) {
+            Some(role) => self.of(*role).cancel(),
+            None => stop.cancel(),
+        }
+    }
+}
+
+fn publisher_options(
+    context: &Context,
+    plan: &Plan<'_>,
+    jobs: &Jobs,
+    drain: &Drain,
+    shutdown: CancellationToken,
+) -> PublisherOptions {
+    PublisherOptions {
+        kafka: plan.kafka.clone(),
+        // The embedded broker has none.
+        transactions: context.config.kafka.brokers.is_some(),
+        outputs: publisher::Outputs {
+            alerts: context.config.outputs.alerts.clone(),
+            metrics: context.config.outputs.metrics.clone(),
+        },
+        jobs: jobs.clone(),
+        interval: LOOK_INTERVAL,
+        shutdown,
+        finish: drain.of(Role::Publisher),
+        health: farol_triggers::Health::default(),
+    }
 }
 
 /// Ingest blocks, so it has a thread of its own.
