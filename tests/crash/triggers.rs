@@ -34,8 +34,8 @@ fn window(start: DateTime<Utc>, number: usize) -> Vec<Record> {
         let id = format!("c-{number:05}-{at:02}");
         let fields = json!({
             "event_time": time.to_rfc3339_opts(SecondsFormat::Millis, true),
-            "service": if at % 2 == 0 { "checkout" } else { "search" },
-            "status": if number % 3 == 1 && at % 2 == 0 { "error" } else { "ok" },
+            "service": if at.is_multiple_of(2) { "checkout" } else { "search" },
+            "status": if number % 3 == 1 && at.is_multiple_of(2) { "error" } else { "ok" },
         });
         Record::keyed(&id, with(trace(&id), &fields).to_string())
     };

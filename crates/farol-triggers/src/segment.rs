@@ -35,7 +35,7 @@ impl Segment {
         let mut sql = String::new();
         for (name, value) in by.iter().zip(&self.0) {
             sql.push_str(" AND ");
-            sql.push_str(&quoted_name(name));
+            sql.push_str(quoted_name(name).as_str());
             match value {
                 None => sql.push_str(" IS NULL"),
                 Some(value) => {
@@ -50,12 +50,14 @@ impl Segment {
 
 /// Names and a column's worth of comma before each: what follows the first column of a query.
 pub(crate) fn name_list<'a>(names: impl Iterator<Item = &'a String>) -> String {
-    names.fold(String::new(), |list, name| list + ", " + &quoted_name(name))
+    names.fold(String::new(), |list, name| list + ", " + quoted_name(name).as_str())
 }
 
 /// Texts, with a comma before each: what follows the first argument of a function.
 pub(crate) fn text_list<'a>(texts: impl Iterator<Item = &'a String>) -> String {
-    texts.fold(String::new(), |list, text| list + ", " + &quoted_text(text))
+    texts.fold(String::new(), |list, text| {
+        list + ", " + quoted_text(text).as_str()
+    })
 }
 
 /// A name of SQL, quoted where it must be.

@@ -161,7 +161,7 @@ impl Context {
     /// Everything that is wrong with their files.
     pub async fn pipelines(&self) -> anyhow::Result<(Jobs, Rules)> {
         let jobs = self.jobs().await?;
-        let rules = load_rules(&self.config, &jobs).map_err(|error| usage(&error.to_string()))?;
+        let rules = load_rules(&self.config, &jobs).map_err(|error| usage(error.to_string()))?;
         Ok((jobs, rules))
     }
 

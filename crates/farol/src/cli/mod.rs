@@ -172,13 +172,10 @@ mod tests {
             roles(&["--roles", "ingest,server", "--drain"]).unwrap(),
             [Role::Ingest, Role::Server]
         );
-        assert_eq!(
-            roles(&[]).unwrap(),
-            [Role::Ingest, Role::Jobs, Role::Maintenance, Role::Server]
-        );
-        let error = roles(&["--roles", "triggers"]).unwrap_err();
+        assert_eq!(roles(&[]).unwrap(), Role::ALL);
+        let error = roles(&["--roles", "detectors"]).unwrap_err();
         assert!(
-            error.contains("ingest, jobs, maintenance, server"),
+            error.contains("ingest, jobs, triggers, publisher, maintenance, server"),
             "{error}"
         );
     }

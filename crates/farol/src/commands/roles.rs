@@ -100,13 +100,7 @@ pub async fn play(context: &Context, plan: Plan<'_>) -> anyhow::Result<Option<In
                 spawn_ingest(context, &plan, &lake, health, stop.clone(), &mut tasks);
             }
             Role::Jobs => {
-                let options = RunOptions {
-                    interval: context.config.jobs.interval.0,
-                    shutdown: stop.clone(),
-                    finish: drain.of(Role::Jobs),
-                    health: farol_jobs::Health::default(),
-                };
-                let health = options.health.clone();
+                let (options, health) = jobs_options(context, &drain, stop.clone());
                 watch(&readiness, "jobs", move || health.reasons(), stop.clone());
                 let (lake, jobs) = (lake.clone(), jobs.clone());
                 tasks.spawn(async move {
@@ -115,37 +109,21 @@ pub async fn play(context: &Context, plan: Plan<'_>) -> anyhow::Result<Option<In
                 });
             }
             Role::Triggers => {
-                let options = farol_triggers::RunOptions {
-                    interval: LOOK_INTERVAL,
-                    max_age: context.config.triggers.max_age.0,
-                    shutdown: stop.clone(),
-                    finish: drain.of(Role::Triggers),
-                    health: farol_triggers::Health::default(),
-                };
-                let health = options.health.clone();
-                watch(
-                    &readiness,
-                    "triggers",
-                    move || health.reasons(),
-                    stop.clone(),
-                );
+                let (options, health) = triggers_options(context, &drain, stop.clone());
+                let reasons = move || health.reasons();
+                watch(&readiness, "triggers", reasons, stop.clone());
                 let (lake, jobs, rules) = (lake.clone(), jobs.clone(), rules.clone());
                 tasks.spawn(async move {
-                    farol_triggers::run(lake, jobs, rules, options)
-                        .await
-                        .context("triggers")?;
+                    let ended = farol_triggers::run(lake, jobs, rules, options).await;
+                    ended.context("triggers")?;
                     Ok(Ended::Drained(Role::Triggers))
                 });
             }
             Role::Publisher => {
                 let options = publisher_options(context, &plan, &jobs, &drain, stop.clone());
                 let health = options.health.clone();
-                watch(
-                    &readiness,
-                    "publisher",
-                    move || health.reasons(),
-                    stop.clone(),
-                );
+                let reasons = move || health.reasons();
+                watch(&readiness, "publisher", reasons, stop.clone());
                 let lake = lake.clone();
                 tasks.spawn(async move {
                     publisher::run(lake, options).await.context("publisher")?;
@@ -221,6 +199,37 @@ impl Drain {
             None => stop.cancel(),
         }
     }
+}
+
+fn jobs_options(
+    context: &Context,
+    drain: &Drain,
+    shutdown: CancellationToken,
+) -> (RunOptions, farol_jobs::Health) {
+    let options = RunOptions {
+        interval: context.config.jobs.interval.0,
+        shutdown,
+        finish: drain.of(Role::Jobs),
+        health: farol_jobs::Health::default(),
+    };
+    let health = options.health.clone();
+    (options, health)
+}
+
+fn triggers_options(
+    context: &Context,
+    drain: &Drain,
+    shutdown: CancellationToken,
+) -> (farol_triggers::RunOptions, farol_triggers::Health) {
+    let options = farol_triggers::RunOptions {
+        interval: LOOK_INTERVAL,
+        max_age: context.config.triggers.max_age.0,
+        shutdown,
+        finish: drain.of(Role::Triggers),
+        health: farol_triggers::Health::default(),
+    };
+    let health = options.health.clone();
+    (options, health)
 }
 
 fn publisher_options(

@@ -1,5 +1,6 @@
 //! `farol trigger`: what rules there are, and when one would have fired.
 
+use farol_triggers::condition::Condition;
 use farol_triggers::replay::{Replay, replay};
 use farol_triggers::{TriggerError, status};
 use serde_json::{Value, json};
@@ -25,12 +26,12 @@ async fn list(context: &Context) -> anyhow::Result<Exit> {
             let conditions: Vec<_> = rule
                 .severities
                 .iter()
-                .map(|(when, severity)| json!({"when": when.as_ref().map(|when| when.text()), "severity": severity.as_str()}))
+                .map(|(when, severity)| json!({"when": when.as_ref().map(Condition::text), "severity": severity.as_str()}))
                 .collect();
             output::json(&json!({
                 "name": rule.name, "description": rule.description, "on": rule.job,
                 "window_seconds": rule.window_us / 1_000_000, "by": rule.by, "when": rule.when.text(),
-                "recover_when": rule.recover_when.as_ref().map(|when| when.text()),
+                "recover_when": rule.recover_when.as_ref().map(Condition::text),
                 "for_windows": rule.hold_windows, "severity": conditions, "runbook": rule.runbook,
                 "version": status.version, "evaluated_to": status.evaluated_to,
             }))?;
