@@ -8,3 +8,5 @@ mod acceptance;
 mod failpoints;
 #[path = "crash/jobs.rs"]
 mod jobs;
+#[path = "crash/triggers.rs"]
+mod triggers;

@@ -19,3 +19,5 @@ mod partitions;
 mod replay;
 #[path = "pipeline/tables.rs"]
 mod tables;
+#[path = "pipeline/triggers.rs"]
+mod triggers;

@@ -11,8 +11,9 @@ use futures::executor::block_on;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
@@ -205,6 +206,67 @@ impl RealKafka {
     pub fn send(&self, topic: &str, records: impl IntoIterator<Item = Record>) -> Vec<(i32, i64)> {
         send(&self.brokers(), topic, records)
     }
+}
+
+/// A record that was read.
+#[derive(Debug, Clone)]
+pub struct Read {
+    /// Its key.
+    pub key: String,
+    /// Its value.
+    pub body: serde_json::Value,
+    /// Its headers.
+    pub headers: std::collections::BTreeMap<String, String>,
+}
+
+/// Reads all of a topic, in each partition's order: what transactions committed, and nothing else.
+pub fn read_committed(brokers: &str, topic: &str) -> Vec<Read> {
+    let consumer: BaseConsumer = client(brokers)
+        .set("group.id", "reads-committed")
+        .set("isolation.level", "read_committed")
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("auto.offset.reset", "earliest")
+        .create()
+        .expect("a consumer");
+    let metadata = consumer
+        .fetch_metadata(Some(topic), PATIENCE)
+        .expect("the broker answers");
+    let partitions = metadata.topics()[0].partitions();
+    let mut open = partitions.len();
+    let mut list = TopicPartitionList::new();
+    for partition in partitions {
+        list.add_partition_offset(topic, partition.id(), Offset::Beginning)
+            .expect("an offset");
+    }
+    consumer.assign(&list).expect("partitions");
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
+    let mut found = Vec::new();
+    let began = std::time::Instant::now();
+    while open > 0 {
+        assert!(began.elapsed() < PATIENCE, "{topic} has no end");
+        match consumer.poll(Duration::from_millis(100)) {
+            None => {}
+            Some(Err(KafkaError::PartitionEOF(_))) => open -= 1,
+            Some(Err(error)) => panic!("{topic}: {error}"),
+            Some(Ok(message)) => found.push(Read {
+                key: message.key().map(text).unwrap_or_default(),
+                body: serde_json::from_slice(message.payload().expect("a value")).expect("JSON"),
+                headers: message
+                    .headers()
+                    .map(|headers| {
+                        headers
+                            .iter()
+                            .map(|header| {
+                                (header.key.to_owned(), text(header.value.unwrap_or(b"")))
+                            })
+                            .collect()
+                    })
+                    .unwrap_or_default(),
+            }),
+        }
+    }
+    found
 }
 
 /// Sends records to any broker in order and waits for its word on each: their partitions and offsets.

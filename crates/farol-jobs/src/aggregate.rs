@@ -1,8 +1,8 @@
-//! Rows to partials, partials to fewer partials, partials to measures: the three plans of a job.
+//! Rows to partials, partials to fewer partials, partials to measures: the plans of a job.
 //!
 //! ```text
 //! input rows ──job's SQL──▶ contributions ──group by (window, segments)──▶ partials
-//! partials ──group by (window, segments)──▶ merged partials ──▶ measures
+//! partials ──(recomputed: newest revision)──group by (window, segments)──▶ merged partials ──▶ measures
 //! ```
 
 use std::sync::Arc;
@@ -10,17 +10,21 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::compute::cast as cast_array;
 use arrow::datatypes::{DataType, SchemaRef};
-use datafusion::common::{Column, DataFusionError, ScalarValue};
+use datafusion::common::{Column, DataFusionError, JoinType, ScalarValue};
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::{TableProvider, provider_as_source};
 use datafusion::execution::FunctionRegistry as _;
-use datafusion::functions_aggregate::expr_fn::{max, min, sum};
+use datafusion::functions_aggregate::expr_fn::{count, max, min, sum};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, ident, lit};
 use datafusion::prelude::SessionContext;
 
 use crate::definition::{
-    Job, Partial, PartialKind, WINDOW_END, WINDOW_START, Width, time_literal, time_type,
+    CONTRIBUTIONS, Job, Mode, Partial, PartialKind, REVISION, WINDOW_END, WINDOW_START, Width,
+    time_literal, time_type,
 };
+
+/// The column of every input that says when an event was.
+const EVENT_TIME: &str = "event_time";
 
 /// The partials that rows of a job's input add: one for each window and segment among them. `range` leaves out rows
 /// whose time is not in it (microseconds, its end not included).
@@ -32,7 +36,7 @@ pub async fn contributions(
 ) -> Result<DataFrame, DataFusionError> {
     context.deregister_table(job.reads())?;
     context.register_table(job.reads(), rows)?;
-    let time = || cast(ident("event_time"), time_type());
+    let time = || cast(ident(EVENT_TIME), time_type());
     let mut frame = context.sql(job.sql()).await?.filter(time().is_not_null())?;
     if let Some(range) = range {
         frame = frame.filter(within(time(), range))?;
@@ -51,8 +55,85 @@ pub async fn contributions(
         };
         Ok(value.alias(&partial.name))
     });
-    let aggregates = aggregates.collect::<Result<Vec<_>, DataFusionError>>()?;
+    let mut aggregates = aggregates.collect::<Result<Vec<_>, DataFusionError>>()?;
+    if job.mode().is_recompute() {
+        aggregates.push(count(lit(1_i64)).alias(CONTRIBUTIONS));
+    }
     frame.aggregate(groups, aggregates)
+}
+
+/// The partials of one window, computed whole from the rows within reach of it.
+pub async fn whole_window(
+    context: &SessionContext,
+    job: &Job,
+    rows: Arc<dyn TableProvider>,
+    start_us: i64,
+    revision: i64,
+) -> Result<DataFrame, DataFusionError> {
+    let range = (start_us, start_us.saturating_add(job.window().micros()));
+    let near = rows_near(context, job, rows, range)?.into_view();
+    contributions(context, job, near, Some(range))
+        .await?
+        .with_column(REVISION, lit(revision))
+}
+
+/// The starts of the windows that rows of a job's input are in: those within reach of a range, or all of them.
+pub fn windows_of(
+    context: &SessionContext,
+    job: &Job,
+    rows: Arc<dyn TableProvider>,
+    range: Option<(i64, i64)>,
+) -> Result<DataFrame, DataFusionError> {
+    let frame = match range {
+        Some(range) => rows_near(context, job, rows, range)?,
+        None => context.read_table(rows)?,
+    };
+    let window = window_of(job.window(), cast(ident(EVENT_TIME), time_type()));
+    frame.select([window.alias(WINDOW_START)])?.distinct()
+}
+
+/// The rows that a job's SQL may look at for the windows of a range.
+fn rows_near(
+    context: &SessionContext,
+    job: &Job,
+    rows: Arc<dyn TableProvider>,
+    (from, to): (i64, i64),
+) -> Result<DataFrame, DataFusionError> {
+    let reach_us = match job.mode() {
+        Mode::Incremental => 0,
+        Mode::Recompute { reach_us } => reach_us,
+    };
+    let near = (from.saturating_sub(reach_us), to.saturating_add(reach_us));
+    context
+        .read_table(rows)?
+        .filter(within(ident(EVENT_TIME), near))
+}
+
+/// The partials that count: of a job in [`Mode::Recompute`] those of each window's highest revision.
+pub fn newest(
+    job: &Job,
+    partials: LogicalPlanBuilder,
+) -> Result<LogicalPlanBuilder, DataFusionError> {
+    const NEWEST: [&str; 2] = ["newest_window", "newest_revision"];
+    if !job.mode().is_recompute() {
+        return Ok(partials);
+    }
+    let revisions = partials
+        .clone()
+        .aggregate(
+            [ident(WINDOW_START)],
+            [max(ident(REVISION)).alias(NEWEST[1])],
+        )?
+        .project([ident(WINDOW_START).alias(NEWEST[0]), ident(NEWEST[1])])?
+        .build()?;
+    let keys = [WINDOW_START, REVISION].map(Column::from_name);
+    let of_newest = NEWEST.map(Column::from_name);
+    partials.join(
+        revisions,
+        JoinType::LeftSemi,
+        (keys.to_vec(), of_newest.to_vec()),
+        None,
+    )
 }
 
 /// Partials merged: one for each window and segment. A wider window, or fewer segments, is the same merge.
@@ -74,10 +155,12 @@ pub fn merged(
         .partials()
         .iter()
         .map(|partial| Ok(merge_of(context, partial)?.alias(&partial.name)));
-    partials.aggregate(
-        groups.collect::<Vec<_>>(),
-        aggregates.collect::<Result<Vec<_>, DataFusionError>>()?,
-    )
+    let mut aggregates = aggregates.collect::<Result<Vec<_>, DataFusionError>>()?;
+    if job.mode().is_recompute() {
+        aggregates.push(sum(ident(CONTRIBUTIONS)).alias(CONTRIBUTIONS));
+        aggregates.push(max(ident(REVISION)).alias(REVISION));
+    }
+    partials.aggregate(groups.collect::<Vec<_>>(), aggregates)
 }
 
 /// What people see of a job: windows, segments, merged partials and measures.
@@ -106,7 +189,10 @@ pub fn view(
         ))
         .alias(field.name())
     });
-    let plan = plan.project(columns.collect::<Vec<_>>())?;
+    let mut plan = newest(job, plan.project(columns.collect::<Vec<_>>())?)?;
+    if job.mode().is_recompute() {
+        plan = plan.filter(ident(CONTRIBUTIONS).gt(lit(0_i64)))?;
+    }
     let plan = merged(context, job, plan, width, segments)?;
     let end = cast(ident(WINDOW_START) + lit(interval(width)), time_type());
     let mut columns = vec![ident(WINDOW_START), end.alias(WINDOW_END)];
@@ -117,6 +203,9 @@ pub fn view(
             .iter()
             .map(|measure| measure.expr.clone().alias(&measure.name)),
     );
+    if job.mode().is_recompute() {
+        columns.push(ident(REVISION));
+    }
     plan.project(columns)?.build()
 }
 

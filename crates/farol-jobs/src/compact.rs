@@ -11,10 +11,11 @@ use farol_lake::maintenance::{CompactOptions, Replacement, merges};
 use farol_lake::{Lake, Outcome};
 use tokio_util::sync::CancellationToken;
 
-use crate::aggregate::merged;
+use crate::aggregate::{merged, newest};
 use crate::definition::{Jobs, WINDOW_START};
 use crate::error::JobError;
-use crate::step::{Runner, Series, working_context};
+use crate::step::{Runner, working_context};
+use crate::writer::Series;
 
 /// What compaction did to a job's partials.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -99,6 +100,8 @@ async fn one(
     let job = runner.job.clone();
     let rows = runner.output.added_rows(merge.files.clone())?;
     let plan = LogicalPlanBuilder::scan("partials", provider_as_source(rows), None)?;
+    // A revision that is not the newest among these files is not the newest of all.
+    let plan = newest(&job, plan)?;
     let plan = merged(&context, &job, plan, job.window(), job.segments())?;
     let names = job.partials_schema();
     let columns = names.fields().iter().map(|field| ident(field.name()));

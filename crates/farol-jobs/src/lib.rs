@@ -8,7 +8,8 @@
 //! ```
 //!
 //! * [`definition`] is what a job is: [`load`] reads and checks the files.
-//! * [`step`] is one step of a job: what versions of its input added becomes partials, exactly once.
+//! * [`step`] is one step of a job: what versions of its input added becomes partials, exactly once. A job in
+//!   [`Mode::Recompute`] computes the windows that they touched whole, as a higher revision.
 //! * [`run`] plays the role: every job a task of its own, so that a failing one stops no other.
 //! * [`replace`] puts whole windows in the place of others: a backfill, or what was missed.
 //! * [`views`] is what SQL sees; [`progress`] how far each job is; [`compact`] keeps partials few.
@@ -23,15 +24,17 @@ pub mod definition;
 mod error;
 mod health;
 pub mod progress;
+mod recompute;
 pub mod replace;
 mod role;
 mod series_limit;
 pub mod step;
 pub mod views;
+mod writer;
 
 pub use definition::{
-    Better, Files, Job, Jobs, Measure, Partial, PartialKind, Sources, WINDOW_END, WINDOW_START,
-    Width, load,
+    Better, CONTRIBUTIONS, Files, Job, Jobs, Measure, Mode, Partial, PartialKind, REVISION,
+    Sources, WINDOW_END, WINDOW_START, Width, load,
 };
 pub use error::{DefinitionError, JobError};
 pub use health::Health;

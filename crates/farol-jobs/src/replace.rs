@@ -17,10 +17,12 @@ use farol_lake::maintenance::Replacement;
 use farol_lake::{LakeError, Outcome, Step, Table, Upload};
 
 use crate::aggregate::{contributions, within};
-use crate::definition::WINDOW_START;
+use crate::definition::{Mode, WINDOW_START};
 use crate::error::JobError;
 use crate::progress::{Progress, progress};
-use crate::step::{Runner, Series, Stepped, working_context};
+use crate::recompute;
+use crate::step::{Runner, Stepped, working_context};
+use crate::writer::Series;
 
 /// Attempts before a replacement gives up.
 const ATTEMPTS_MAX: u32 = 20;
@@ -96,7 +98,7 @@ pub async fn next_piece(runner: &mut Runner, plan: &mut Plan) -> Result<u64, Job
             )));
         };
         let rows = input.rows_at(version).await?;
-        let computed = compute(runner, &replacement, rows, range).await?;
+        let computed = compute(runner, &replacement, rows, range, version).await?;
         runner.tell_overflow(computed.beyond);
         let counted = Step {
             guard: plan.id.clone(),
@@ -149,7 +151,7 @@ pub(crate) async fn rebuild(
     if at.version != from.version {
         return Ok(Stepped::Overtaken);
     }
-    let computed = compute(runner, &replacement, rows, range).await?;
+    let computed = compute(runner, &replacement, rows, range, version).await?;
     let to = Progress {
         overflowed: to.overflowed + computed.beyond as i64,
         ..to
@@ -194,11 +196,17 @@ async fn compute(
     replacement: &Replacement,
     rows: Arc<dyn TableProvider>,
     range: (i64, i64),
+    version: i64,
 ) -> Result<Computed, JobError> {
     let kept = outside(runner, replacement, range).await?;
-    let context = working_context()?;
-    let frame = contributions(&context, &runner.job, rows, Some(range)).await?;
-    let (mut uploads, beyond) = runner.upload(frame, Series::Limited).await?;
+    let (mut uploads, beyond) = match runner.job.mode() {
+        Mode::Incremental => {
+            let context = working_context()?;
+            let frame = contributions(&context, &runner.job, rows, Some(range)).await?;
+            runner.upload(frame, Series::Limited).await?
+        }
+        Mode::Recompute { .. } => recompute::range(runner, rows, range, version).await?,
+    };
     let partials = uploads.iter().map(|upload| upload.rows).sum();
     uploads.extend(kept);
     Ok(Computed {

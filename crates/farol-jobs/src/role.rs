@@ -7,7 +7,7 @@ use farol_lake::Lake;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::definition::{Job, Jobs};
+use crate::definition::{Job, Jobs, Mode};
 use crate::error::JobError;
 use crate::health::Health;
 use crate::progress::tell_error;
@@ -18,6 +18,9 @@ const PAUSE_MAX: Duration = Duration::from_mins(1);
 
 /// Failures in a row after which a job that is to end gives up.
 const FAILURES_AT_END_MAX: u32 = 5;
+
+/// Windows are computed whole no more often than this: late rows that come in between are taken together.
+const RECOMPUTE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A job so many versions behind is not ready.
 const READY_BEHIND_MAX: i64 = 100;
@@ -56,6 +59,10 @@ pub async fn run(lake: Lake, jobs: Jobs, options: RunOptions) -> Result<(), JobE
 
 async fn keep_level(lake: Lake, job: Arc<Job>, options: RunOptions) -> Result<(), JobError> {
     let name = job.name().to_owned();
+    let interval = match job.mode() {
+        Mode::Incremental => options.interval,
+        Mode::Recompute { .. } => options.interval.max(RECOMPUTE_INTERVAL),
+    };
     let errors = metrics::counter!("farol_job_errors_total", "job" => name.clone());
     errors.increment(0);
     let behind = metrics::gauge!("farol_job_versions_behind", "job" => name.clone());
@@ -82,7 +89,7 @@ async fn keep_level(lake: Lake, job: Arc<Job>, options: RunOptions) -> Result<()
                 if finishing {
                     return Ok(());
                 }
-                options.interval
+                interval
             }
             Ok(Stepped::Advanced { behind: left, .. }) => {
                 failures = 0;
@@ -96,7 +103,7 @@ async fn keep_level(lake: Lake, job: Arc<Job>, options: RunOptions) -> Result<()
                 if left > 0 || finishing {
                     continue;
                 }
-                options.interval
+                interval
             }
             Ok(Stepped::Overtaken) => continue,
             Err(error) => {

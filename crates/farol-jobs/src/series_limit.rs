@@ -16,7 +16,7 @@ use datafusion::logical_expr::{ident, lit};
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt as _;
 
-use crate::definition::{Job, WINDOW_START};
+use crate::definition::{CONTRIBUTIONS, Job, WINDOW_START};
 use crate::error::JobError;
 
 /// The value of every segment of what was not kept apart.
@@ -53,7 +53,10 @@ impl SeriesLimit {
             return Ok(limit);
         }
         let context = SessionContext::new();
-        let frame = context.read_table(partials)?;
+        let mut frame = context.read_table(partials)?;
+        if job.mode().is_recompute() {
+            frame = frame.filter(ident(CONTRIBUTIONS).gt(lit(0_i64)))?;
+        }
         let newest = frame
             .clone()
             .aggregate(vec![], vec![max(ident(WINDOW_START))])?;

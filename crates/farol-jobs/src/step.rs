@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -10,14 +11,14 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::SessionContext;
 use fail::fail_point;
 use farol_lake::{AdditionLimits, Additions, Commit, Lake, LakeError, Outcome, Table, Upload};
-use futures::TryStreamExt as _;
 
-use crate::aggregate::{conform, contributions};
-use crate::definition::{Job, context};
+use crate::aggregate::contributions;
+use crate::definition::{Job, Mode, context};
 use crate::error::JobError;
 use crate::progress::{Progress, progress, watermark_us};
-use crate::replace;
 use crate::series_limit::SeriesLimit;
+use crate::writer::{Series, Writer};
+use crate::{recompute, replace};
 
 /// What one step may take.
 const LIMITS: AdditionLimits = AdditionLimits {
@@ -27,18 +28,6 @@ const LIMITS: AdditionLimits = AdditionLimits {
 
 /// Memory for one step's groups before they are spilled to disk.
 const MEMORY_BYTES: usize = 512 << 20;
-
-/// Rows of partials that are written as one file.
-const FILE_ROWS: usize = 1 << 20;
-
-/// Whether rows to be written are held to the limit of series.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Series {
-    /// New rows are.
-    Limited,
-    /// Rows that were in the table before are not.
-    AsTheyAre,
-}
 
 /// What came of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +53,7 @@ pub struct Runner {
     pub(crate) lake: Lake,
     pub(crate) output: Table,
     input: Option<Table>,
-    series: Option<SeriesLimit>,
+    pub(crate) series: Option<SeriesLimit>,
 }
 
 impl Runner {
@@ -83,6 +72,13 @@ impl Runner {
             }
             other => other?,
         };
+        if let Some(column) = beyond_the_job(&output, &job) {
+            return Err(JobError::Changed {
+                job: job.name().to_owned(),
+                table: job.table_name(),
+                reason: format!("column `{column}` is in the table and not in the job"),
+            });
+        }
         Ok(Self {
             lake: lake.clone(),
             output,
@@ -121,7 +117,12 @@ impl Runner {
         };
         let began = Instant::now();
         let from = progress(&self.output, &self.job).await?;
-        let Some(additions) = input.additions(from.version.unwrap_or(-1), LIMITS).await? else {
+        let limits = match self.job.mode() {
+            Mode::Incremental => LIMITS,
+            Mode::Recompute { .. } => recompute::LIMITS,
+        };
+        let additions = input.additions(from.version.unwrap_or(-1), limits).await?;
+        let Some(additions) = additions else {
             return self
                 .rebuild(&input, from, "the log of its input was cleaned")
                 .await;
@@ -150,10 +151,10 @@ impl Runner {
     ) -> Result<Stepped, JobError> {
         let (mut uploads, mut beyond) = (Vec::new(), 0);
         if !additions.files.is_empty() {
-            let context = working_context()?;
-            let rows = input.added_rows(additions.files.clone())?;
-            let frame = contributions(&context, &self.job, rows, None).await?;
-            (uploads, beyond) = self.upload(frame, Series::Limited).await?;
+            (uploads, beyond) = match self.job.mode() {
+                Mode::Incremental => self.contributions(input, additions).await?,
+                Mode::Recompute { .. } => recompute::near(self, input, additions).await?,
+            };
         }
         let watermark = additions.marks.as_ref().and_then(watermark_us);
         let to = Progress {
@@ -182,6 +183,17 @@ impl Runner {
         })
     }
 
+    async fn contributions(
+        &mut self,
+        input: &Table,
+        additions: &Additions,
+    ) -> Result<(Vec<Upload>, u64), JobError> {
+        let context = working_context()?;
+        let rows = input.added_rows(additions.files.clone())?;
+        let frame = contributions(&context, &self.job, rows, None).await?;
+        self.upload(frame, Series::Limited).await
+    }
+
     /// The job is further behind than its input's log, or the files that it names, are kept: what it missed is
     /// computed from one snapshot, in place of what is there of those windows.
     async fn rebuild(
@@ -206,40 +218,12 @@ impl Runner {
     /// Writes partials as files that no commit names yet; how many rows were kept under `other`.
     pub(crate) async fn upload(
         &mut self,
-        frame: datafusion::dataframe::DataFrame,
+        frame: DataFrame,
         series: Series,
     ) -> Result<(Vec<Upload>, u64), JobError> {
-        let limited = series == Series::Limited;
-        if limited && self.series.as_ref().is_none_or(SeriesLimit::is_stale) {
-            let partials = self.output.snapshot().await?.table_provider().await;
-            let partials = partials.map_err(LakeError::from)?;
-            self.series = Some(SeriesLimit::load(&self.job, partials).await?);
-        }
-        let schema = self.job.partials_schema();
-        let mut batches = frame.execute_stream().await?;
-        let (mut uploads, mut gathered, mut rows, mut beyond) = (Vec::new(), Vec::new(), 0, 0);
-        while let Some(batch) = batches.try_next().await? {
-            let mut batch = conform(&batch, &schema)?;
-            if let Some(series) = self.series.as_mut().filter(|_| limited) {
-                let (kept, others) = series.apply(&batch)?;
-                batch = kept;
-                beyond += others;
-            }
-            rows += batch.num_rows();
-            gathered.push(batch);
-            if rows >= FILE_ROWS {
-                uploads.push(
-                    self.output
-                        .upload(None, std::mem::take(&mut gathered))
-                        .await?,
-                );
-                rows = 0;
-            }
-        }
-        if rows > 0 {
-            uploads.push(self.output.upload(None, gathered).await?);
-        }
-        Ok((uploads, beyond))
+        let mut writer = Writer::begin(self, series).await?;
+        writer.write(frame).await?;
+        writer.finish().await
     }
 
     pub(crate) fn tell_overflow(&self, beyond: u64) {
@@ -254,6 +238,15 @@ impl Runner {
             );
         }
     }
+}
+
+/// A column of the table of partials that the job does not fill (any more).
+fn beyond_the_job(partials: &Table, job: &Job) -> Option<String> {
+    let own = job.partials_schema();
+    let mut columns = partials.schema().fields().iter();
+    columns
+        .find(|column| own.field_with_name(column.name()).is_err())
+        .map(|column| column.name().clone())
 }
 
 /// A session for one step, with bounded memory.

@@ -34,6 +34,12 @@ pub enum KafkaError {
         /// The last error.
         reason: String,
     },
+    /// Another producer has taken over the transactional id: it publishes now.
+    #[error("another publisher has taken over {transactional_id}")]
+    Fenced {
+        /// The id.
+        transactional_id: String,
+    },
     /// The embedded broker could not do its work.
     #[error("the embedded broker in {dir}: {reason}")]
     Embedded {

@@ -4,7 +4,8 @@
 //!  [`Consumer`] ◀── [`Assignment`]: whoever knows the start offsets     [`Producer`] ──▶ records
 //!      │ [`MessageBatch`]: messages in the client's own memory          [`Admin`]: topics, ranges, owners
 //!      ▼                                                                [`Tail`]: a topic from outside
-//!   the caller                                                          [`EmbeddedBroker`]: a broker in-process
+//!   the caller                                                          [`TransactionalProducer`]: all or none of them
+//!                                                                       [`EmbeddedBroker`]: a broker in-process
 //! ```
 //!
 //! Every property of librdkafka can be set through [`KafkaConfig`]. What librdkafka offers and the safe
@@ -19,7 +20,9 @@ mod error;
 mod native;
 mod partition;
 mod producer;
+mod record;
 mod tail;
+mod transaction;
 
 use rdkafka::config::RDKafkaLogLevel;
 
@@ -31,7 +34,9 @@ pub use embedded::EmbeddedBroker;
 pub use error::KafkaError;
 pub use partition::TopicPartition;
 pub use producer::Producer;
+pub use record::{OutgoingRecord, latest_by_key};
 pub use tail::{From, Tail, TailedRecord};
+pub use transaction::TransactionalProducer;
 
 /// Hands a line of librdkafka's log on.
 fn client_log(level: RDKafkaLogLevel, facility: &str, message: &str) {

@@ -14,6 +14,7 @@ use rdkafka::producer::{
 
 use crate::config::KafkaConfig;
 use crate::error::KafkaError;
+use crate::record::OutgoingRecord;
 
 /// Farol's own settings, each of which a property can overrule.
 const DEFAULTS: [(&str, &str); 7] = [
@@ -97,6 +98,19 @@ impl Producer {
         let mut record = BaseRecord::<[u8], [u8]>::to(topic).payload(payload);
         record.key = key;
         record.timestamp = timestamp_ms;
+        self.hand_over(record)
+    }
+
+    /// Hands a record with headers over; waits while the queue is full.
+    ///
+    /// # Errors
+    /// As [`Producer::send`].
+    pub fn send_record(&self, record: &OutgoingRecord) -> Result<(), KafkaError> {
+        self.hand_over(record.to_base())
+    }
+
+    fn hand_over(&self, mut record: BaseRecord<'_, [u8], [u8]>) -> Result<(), KafkaError> {
+        let topic = record.topic;
         let began = std::time::Instant::now();
         loop {
             match self.inner.send(record) {

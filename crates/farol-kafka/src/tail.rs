@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer as _, DefaultConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
@@ -41,9 +42,25 @@ pub struct TailedRecord {
     pub headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
+/// What the client says goes to the log under its own level: the end of a partition is no error, and a lost
+/// connection is told where it matters.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        crate::client_log(level, facility, message);
+    }
+
+    fn error(&self, error: ClientError, reason: &str) {
+        tracing::debug!("Kafka: {error}: {reason}");
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
 /// A reader of one topic.
 pub struct Tail {
-    consumer: BaseConsumer<DefaultConsumerContext>,
+    consumer: BaseConsumer<Quiet>,
     topic: String,
     /// Partitions whose end was not reached yet.
     open: BTreeSet<i32>,
@@ -72,8 +89,8 @@ impl Tail {
             .set("enable.partition.eof", "true")
             .set("auto.offset.reset", "earliest");
         settings.set_log_level(RDKafkaLogLevel::Warning);
-        let consumer: BaseConsumer = settings
-            .create()
+        let consumer: BaseConsumer<Quiet> = settings
+            .create_with_context(Quiet)
             .map_err(|error| KafkaError::settings(&error))?;
         let mut list = TopicPartitionList::new();
         for at in &partitions {

@@ -57,6 +57,8 @@ pub struct Additions {
     pub newest: i64,
     /// The files that hold the rows.
     pub files: Vec<AddedFile>,
+    /// Whether rows were replaced or dropped in between, which `files` says nothing of.
+    pub replaced: bool,
     /// Farol's marks at `through`, where that is the newest version: what a step that is level may carry on.
     pub marks: Option<Marks>,
 }
@@ -77,6 +79,7 @@ impl Table {
             through: after,
             newest,
             files: Vec::new(),
+            replaced: false,
             marks: None,
         };
         let mut bytes = 0;
@@ -87,7 +90,9 @@ impl Table {
             let Some(entry) = self.entry(version).await? else {
                 return Ok(None);
             };
-            if !entry.removes.iter().any(|remove| remove.data_change) {
+            if entry.removes.iter().any(|remove| remove.data_change) {
+                additions.replaced = true;
+            } else {
                 let added = entry.adds.into_iter().filter(|add| add.data_change);
                 additions.files.extend(added.map(|add| AddedFile {
                     path: add.path,

@@ -27,5 +27,5 @@ pub use additions::{AddedFile, AdditionLimits, Additions};
 pub use commit::{Commit, Marks, Operation, Outcome, Step, Upload};
 pub use error::LakeError;
 pub use lake::Lake;
-pub use spec::TableSpec;
+pub use spec::{ACTIONS, TableSpec};
 pub use table::{Table, VersionChange};

@@ -1,9 +1,14 @@
 //! What a table is made of: its columns, partitioning and Delta properties.
 
-use arrow::datatypes::SchemaRef;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use farol_events::{Kind, dead_letter_schema, table_schema};
 
 use crate::file::log_statistics_columns;
+
+/// The table of what triggers decided.
+pub const ACTIONS: &str = "actions";
 
 /// A table to be.
 #[derive(Debug, Clone)]
@@ -35,11 +40,48 @@ impl TableSpec {
         }
     }
 
+    /// What triggers decided, in the order in which it is published: the publisher's outbox.
+    ///
+    /// `sequence` counts the rows without a gap; `body` is the message as it is published, the other columns
+    /// are there to be asked for. `segment` is a JSON object.
+    pub fn actions() -> Self {
+        let text = |name| Field::new(name, DataType::Utf8, true);
+        let time = |name| {
+            let kind = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+            Field::new(name, kind, true)
+        };
+        let count = |name| Field::new(name, DataType::Int64, true);
+        let fields = vec![
+            count("sequence"),
+            text("action_id"),
+            text("kind"),
+            text("rule"),
+            text("segment"),
+            text("alert_id"),
+            time("window_start"),
+            time("window_end"),
+            count("revision"),
+            text("cause"),
+            text("state"),
+            text("previous_state"),
+            time("since"),
+            text("severity"),
+            text("body"),
+        ];
+        Self {
+            schema: Arc::new(Schema::new(fields)),
+            partition_columns: Vec::new(),
+            description: "What triggers decided, each once; the publisher sends it to Kafka"
+                .to_owned(),
+        }
+    }
+
     /// The table of that name, if Farol has one.
     pub fn known(name: &str) -> Option<Self> {
         let kind = Kind::ALL.into_iter().find(|kind| kind.table() == name);
         kind.map(Self::raw)
             .or_else(|| (name == "dead_letters").then(Self::dead_letters))
+            .or_else(|| (name == ACTIONS).then(Self::actions))
     }
 
     /// The table's Delta properties. The log is kept 7 days; application transactions never expire; only

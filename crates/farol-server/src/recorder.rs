@@ -82,6 +82,21 @@ fn describe() {
         Unit::Seconds,
         "Time that a job took from reading new rows to the commit of their partials"
     );
+    describe_counter!(
+        "farol_actions_total",
+        Unit::Count,
+        "Actions decided by this process, by kind"
+    );
+    describe_gauge!(
+        "farol_actions_pending",
+        Unit::Count,
+        "Actions that are decided and not published yet"
+    );
+    describe_counter!(
+        "farol_trigger_errors_total",
+        Unit::Count,
+        "Steps of triggers, or of one rule, that failed; each is tried again"
+    );
     describe_gauge!(
         "farol_memory_bytes",
         Unit::Bytes,

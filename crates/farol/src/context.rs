@@ -8,9 +8,11 @@ use farol_jobs::{Jobs, Sources};
 use farol_kafka::{EmbeddedBroker, KafkaConfig};
 use farol_lake::Lake;
 use farol_lake::maintenance::{MaintenanceOptions, SAFE_AGE};
+use farol_triggers::Rules;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::exit::usage;
 use crate::progress::Progress;
 use crate::signals;
 
@@ -61,6 +63,16 @@ pub async fn load_jobs(config: &Config) -> Result<Jobs, farol_jobs::JobError> {
         max_series: config.jobs.max_series,
     };
     farol_jobs::load(&sources).await
+}
+
+/// The rules that a configuration puts into effect, over these jobs.
+pub fn load_rules(config: &Config, jobs: &Jobs) -> Result<Rules, farol_triggers::TriggerError> {
+    let sources = farol_triggers::Sources {
+        dir: config.pipelines.dir.clone(),
+        builtin: config.pipelines.builtin,
+    };
+    farol_triggers::load(&sources, &farol_triggers::catalog(jobs))
+        .map_err(farol_triggers::TriggerError::Rules)
 }
 
 impl Context {
@@ -141,6 +153,16 @@ impl Context {
     /// Everything that is wrong with their files.
     pub async fn jobs(&self) -> anyhow::Result<Jobs> {
         Ok(load_jobs(&self.config).await?)
+    }
+
+    /// The jobs and the rules that are in effect.
+    ///
+    /// # Errors
+    /// Everything that is wrong with their files.
+    pub async fn pipelines(&self) -> anyhow::Result<(Jobs, Rules)> {
+        let jobs = self.jobs().await?;
+        let rules = load_rules(&self.config, &jobs).map_err(|error| usage(error.to_string()))?;
+        Ok((jobs, rules))
     }
 
     /// The bounds of ingest.

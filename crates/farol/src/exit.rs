@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use farol_jobs::JobError;
+use farol_triggers::TriggerError;
 
 use crate::config::ConfigError;
 
@@ -40,7 +41,11 @@ pub fn code_of(error: &anyhow::Error) -> u8 {
         error.downcast_ref(),
         Some(JobError::Definitions(_) | JobError::Unknown { .. } | JobError::Range(_))
     );
-    if of_jobs || error.is::<UsageError>() || error.is::<ConfigError>() {
+    let of_rules = matches!(
+        error.downcast_ref(),
+        Some(TriggerError::Rules(_) | TriggerError::Unknown { .. })
+    );
+    if of_jobs || of_rules || error.is::<UsageError>() || error.is::<ConfigError>() {
         2
     } else {
         1

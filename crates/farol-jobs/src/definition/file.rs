@@ -18,6 +18,7 @@ pub(super) struct JobFile {
     pub reads: Spanned<String>,
     pub window: Spanned<String>,
     pub mode: Option<Spanned<String>>,
+    pub reach: Option<Spanned<String>>,
     pub max_series: Option<Spanned<u64>>,
     #[serde(default)]
     pub segments: Vec<Spanned<String>>,

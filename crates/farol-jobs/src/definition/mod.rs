@@ -7,11 +7,13 @@
 //!
 //! The SQL gives **one row for each contribution**: `event_time`, every segment, and a column for each partial with
 //! the value to add. Windows, groups and sketches are the runner's. So an incremental job's SQL looks at one row at a
-//! time; that is checked, because only then do partials of different versions add up.
+//! time; that is checked, because only then do partials of different versions add up. SQL that looks at several rows
+//! says `mode: recompute` ([`Mode`]).
 
 mod file;
 mod load;
 mod measures;
+mod mode;
 mod names;
 mod plan;
 mod width;
@@ -27,6 +29,7 @@ use farol_lake::TableSpec;
 
 pub(crate) use file::suggestion;
 pub use load::{Sources, load};
+pub use mode::Mode;
 pub use plan::context;
 pub use width::Width;
 
@@ -34,6 +37,11 @@ pub use width::Width;
 pub const WINDOW_START: &str = "window_start";
 /// The end of a window, in views.
 pub const WINDOW_END: &str = "window_end";
+/// Of a job in [`Mode::Recompute`]: the input's version that a window was computed from. The highest counts.
+pub const REVISION: &str = "revision";
+/// Of a job in [`Mode::Recompute`]: how many rows of the SQL a partial is made of. 0 says that a revision of a window has
+/// nothing in it.
+pub const CONTRIBUTIONS: &str = "contributions";
 
 /// A job whose files were read and checked.
 #[derive(Debug, Clone)]
@@ -42,6 +50,7 @@ pub struct Job {
     pub(crate) description: Option<String>,
     pub(crate) reads: String,
     pub(crate) window: Width,
+    pub(crate) mode: Mode,
     pub(crate) max_series: usize,
     pub(crate) segments: Vec<String>,
     pub(crate) partials: Vec<Partial>,
@@ -160,6 +169,11 @@ impl Job {
         self.window
     }
 
+    /// How its windows come about.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
     /// Most series that it keeps apart; what is beyond is counted under the segment `other`.
     pub fn max_series(&self) -> usize {
         self.max_series
@@ -209,6 +223,10 @@ impl Job {
         fields.extend(
             partials.map(|partial| Field::new(&partial.name, partial.data_type.clone(), true)),
         );
+        if self.mode.is_recompute() {
+            let whole = |name| Field::new(name, DataType::Int64, true);
+            fields.extend([whole(CONTRIBUTIONS), whole(REVISION)]);
+        }
         Arc::new(Schema::new(fields))
     }
 
@@ -217,7 +235,14 @@ impl Job {
         TableSpec {
             schema: self.partials_schema(),
             partition_columns: Vec::new(),
-            description: format!("Partials of the job {}, which merge", self.name),
+            description: if self.mode.is_recompute() {
+                format!(
+                    "Windows of the job {}; the highest revision counts",
+                    self.name
+                )
+            } else {
+                format!("Partials of the job {}, which merge", self.name)
+            },
         }
     }
 }

@@ -6,7 +6,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, DataFusionError, SchemaError};
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use farol_lake::TableSpec;
 use serde_saphyr::{Location, Spanned};
 
@@ -48,15 +48,7 @@ impl Planner<'_> {
         let mut errors = Vec::new();
         self.check_names(&file, &mut errors);
         let window = self.window(&file).map_err(|error| errors.push(error)).ok();
-        if let Some(mode) = &file.mode
-            && mode.value != "incremental"
-        {
-            errors.push(self.at(
-                mode.referenced,
-                format!("mode `{}` is not one of this version", mode.value),
-                Some("leave it out, or write `incremental`".to_owned()),
-            ));
-        }
+        let mode = self.mode(&file, &mut errors);
         let partials = self.kinds(&file, &mut errors);
         if !errors.is_empty() {
             return Err(errors);
@@ -70,6 +62,7 @@ impl Planner<'_> {
                 description: file.description,
                 reads: file.reads.value,
                 window,
+                mode,
                 max_series: usize::try_from(
                     file.max_series.map_or(self.max_series, |most| most.value),
                 )
@@ -102,20 +95,28 @@ impl Planner<'_> {
                     .map_err(|error| self.in_sql(&error))?;
             }
         }
+        let reading = SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false);
         let frame = context
-            .sql(self.sql.1)
+            .sql_with_options(self.sql.1, reading)
             .await
             .map_err(|error| self.in_sql(&error))?;
         let (state, plan) = frame.into_parts();
         // Types that do not fit each other come to light here, not when rows arrive.
         state.optimize(&plan).map_err(|error| self.in_sql(&error))?;
-        if let Some(node) = beyond_one_row(&plan) {
+        let whole = file
+            .mode
+            .as_ref()
+            .is_some_and(|mode| mode.value == "recompute");
+        if let Some(node) = beyond_one_row(&plan).filter(|_| !whole) {
             return Err(DefinitionError {
                 file: self.sql.0.to_owned(),
                 line: 0,
                 column: 0,
                 message: format!("{node} looks at more than one row, so what different versions of `{}` add would not add up", file.reads.value),
-                help: Some("give one row for each contribution, and say under `partials` how they are put together".to_owned()),
+                help: Some("give one row for each contribution, and say under `partials` how they are put together; or say `mode: recompute`, which computes windows whole".to_owned()),
             });
         }
         Ok(plan.schema().as_ref().clone())

@@ -45,6 +45,11 @@ async fn mistakes_are_told_with_their_place_and_what_to_write() {
         (YAML.to_owned(), SQL.replace("latency_ms", "latency_msec"), "mine.sql:1:44: there is no column `latency_msec`; did you mean `latency_ms`?"),
         (YAML.to_owned(), SQL.replace("FROM", "FORM"), "mine.sql:2:"),
         (YAML.to_owned(), "SELECT event_time, service, count(*) AS requests, avg(latency_ms) AS latency FROM traces GROUP BY 1, 2".to_owned(), "looks at more than one row"),
+        (YAML.replace("window: 5m", "window: 5m\nmode: recomptue"), SQL.to_owned(), "mine.yaml:4:7: there is no mode `recomptue`; did you mean `recompute`?"),
+        (YAML.replace("window: 5m", "window: 5m\nreach: 5m"), SQL.to_owned(), "leave `reach` out, or say `mode: recompute`"),
+        (YAML.replace("window: 5m", "window: 5m\nmode: recompute\nreach: far"), SQL.to_owned(), "mine.yaml:5:8: `far` is not a length of time"),
+        (YAML.replace("window: 5m", "window: 5m\nmode: recompute\nreach: 2 days"), SQL.to_owned(), "a reach of 2 days is too long"),
+        (YAML.to_owned(), "CREATE TABLE x AS SELECT 1".to_owned(), "DDL not supported"),
         (YAML.to_owned(), SQL.replace("event_time", "start_time"), "no column `event_time`"),
     ];
     for (yaml, sql, told) in cases {

@@ -7,4 +7,5 @@ mod rows;
 mod answers;
 mod definitions;
 mod place;
+mod recompute;
 mod steps;

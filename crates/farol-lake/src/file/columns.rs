@@ -17,6 +17,7 @@ const LOOKED_UP_ID: &str = "trace_id";
 
 /// Text that differs from row to row: neither a dictionary nor statistics.
 const FREE_TEXT: &[&str] = &[
+    "body",
     "session_id",
     "input",
     "output",
@@ -62,7 +63,7 @@ const LOGGED_NAMES: &[&str] = &[
 const LOGGED_AT_ONCE: &[&str] = &["service", "kafka_topic", LOOKED_UP_ID];
 
 /// Whole numbers that place a row in Kafka.
-const LOGGED_NUMBERS: &[&str] = &["kafka_partition", "kafka_offset", "kafka_entry"];
+const LOGGED_NUMBERS: &[&str] = &["kafka_partition", "kafka_offset", "kafka_entry", "sequence"];
 
 /// How one leaf column is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

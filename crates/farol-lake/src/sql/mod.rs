@@ -19,7 +19,7 @@ use farol_events::Kind;
 
 use crate::error::LakeError;
 use crate::lake::Lake;
-use crate::spec::TableSpec;
+use crate::spec::{ACTIONS, TableSpec};
 
 /// Memory that queries of one session may hold before they spill to disk.
 const QUERY_MEMORY_BYTES: usize = 1 << 30;
@@ -60,6 +60,7 @@ impl Session {
         }
         self.register(DEAD_LETTERS, &TableSpec::dead_letters())
             .await?;
+        self.register(ACTIONS, &TableSpec::actions()).await?;
         self.context.sql(&open_dead_letters()).await?;
         Ok(())
     }

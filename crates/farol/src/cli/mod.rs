@@ -5,6 +5,7 @@ mod jobs;
 mod lake;
 mod read;
 mod roles;
+mod triggers;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ pub use jobs::{JobCommand, JobRunArgs};
 pub use lake::{DlqCommand, DlqFilter, LakeCommand, ResetTo, TopicsCommand};
 pub use read::{CheckArgs, CompletionsArgs, SqlArgs, SqlFormat, TailArgs, TailFrom};
 pub use roles::{BrokerArgs, Role, RunArgs, UpArgs};
+pub use triggers::{TriggerCommand, TriggerTestArgs};
 
 /// The operations pipeline for LLM applications: events in from Kafka, tables out, exactly once.
 #[derive(Debug, Parser)]
@@ -85,13 +87,16 @@ pub enum Command {
     Simulate(SimulateArgs),
     /// Ask the tables in SQL: one query, a file, or a prompt
     Sql(SqlArgs),
-    /// Say how far each input partition is read, what became of it, and how far jobs are
+    /// Say how far each input partition is read, what became of it, and how far jobs, triggers and publisher are
     Status,
     /// Check the configuration, and pipelines, before anything starts
     Check(CheckArgs),
     /// Look at jobs, which keep measures; run them over the past; begin one of your own
     #[command(subcommand)]
     Job(JobCommand),
+    /// Look at rules, which turn measures into alerts; see when one would have fired
+    #[command(subcommand)]
+    Trigger(TriggerCommand),
     /// Look after the tables
     #[command(subcommand)]
     Lake(LakeCommand),
@@ -167,13 +172,10 @@ mod tests {
             roles(&["--roles", "ingest,server", "--drain"]).unwrap(),
             [Role::Ingest, Role::Server]
         );
-        assert_eq!(
-            roles(&[]).unwrap(),
-            [Role::Ingest, Role::Jobs, Role::Maintenance, Role::Server]
-        );
-        let error = roles(&["--roles", "triggers"]).unwrap_err();
+        assert_eq!(roles(&[]).unwrap(), Role::ALL);
+        let error = roles(&["--roles", "detectors"]).unwrap_err();
         assert!(
-            error.contains("ingest, jobs, maintenance, server"),
+            error.contains("ingest, jobs, triggers, publisher, maintenance, server"),
             "{error}"
         );
     }

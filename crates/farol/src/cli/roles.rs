@@ -11,6 +11,10 @@ pub enum Role {
     Ingest,
     /// Lake to lake: measures
     Jobs,
+    /// Measures to decisions: alerts
+    Triggers,
+    /// Decisions to Kafka
+    Publisher,
     /// Compaction, checkpoints and vacuum
     Maintenance,
     /// Health, readiness and metrics over HTTP
@@ -19,13 +23,25 @@ pub enum Role {
 
 impl Role {
     /// Every role there is.
-    pub const ALL: [Self; 4] = [Self::Ingest, Self::Jobs, Self::Maintenance, Self::Server];
+    pub const ALL: [Self; 6] = [
+        Self::Ingest,
+        Self::Jobs,
+        Self::Triggers,
+        Self::Publisher,
+        Self::Maintenance,
+        Self::Server,
+    ];
+
+    /// Those that a drain brings to an end, in the order in which one feeds the next.
+    pub const DRAINED: [Self; 4] = [Self::Ingest, Self::Jobs, Self::Triggers, Self::Publisher];
 
     /// The name on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ingest => "ingest",
             Self::Jobs => "jobs",
+            Self::Triggers => "triggers",
+            Self::Publisher => "publisher",
             Self::Maintenance => "maintenance",
             Self::Server => "server",
         }
@@ -48,13 +64,13 @@ pub struct UpArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     farol run --roles ingest                 one of several instances that share the partitions\n  \
-    farol run --roles ingest,jobs --drain    read what is there, measure it, end\n\n\
+    farol run --drain                        read what is there, measure it, alert, end\n\n\
     --drain exits 3 where a partition is stopped by an error that a person has to look at.")]
 pub struct RunArgs {
     /// Which roles to play
-    #[arg(long, value_delimiter = ',', value_name = "ROLE,…", default_value = "ingest,jobs,maintenance,server", value_parser = parse_role)]
+    #[arg(long, value_delimiter = ',', value_name = "ROLE,…", default_value = "ingest,jobs,triggers,publisher,maintenance,server", value_parser = parse_role)]
     pub roles: Vec<Role>,
-    /// Read every topic to its last stable offset as it stands now, commit, bring jobs level with it, end
+    /// Read every topic to its last stable offset as it stands now, measure it, close and evaluate all windows, publish, end
     #[arg(long)]
     pub drain: bool,
 }
@@ -63,12 +79,9 @@ fn parse_role(name: &str) -> Result<Role, String> {
     Role::ALL
         .into_iter()
         .find(|role| role.as_str() == name)
-        .ok_or_else(|| match name {
-            "triggers" | "publisher" => {
-                "this version has no such role yet; it has ingest, jobs, maintenance, server"
-                    .to_owned()
-            }
-            _ => "the roles are ingest, jobs, maintenance, server".to_owned(),
+        .ok_or_else(|| {
+            let names = Role::ALL.map(Role::as_str).join(", ");
+            format!("the roles are {names}")
         })
 }
 

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use farol_jobs::Jobs;
+use farol_triggers::Rules;
 use serde::Serialize;
 
 use crate::cli::CheckArgs;
 use crate::config::{self, Loaded, Sources};
-use crate::context::load_jobs;
+use crate::context::{load_jobs, load_rules};
 use crate::exit::{Exit, usage};
 use crate::output;
 
@@ -19,6 +20,7 @@ struct Checked {
     error: Option<String>,
     topics: Vec<String>,
     jobs: Vec<String>,
+    triggers: Vec<String>,
     not_in_effect: Vec<String>,
 }
 
@@ -38,8 +40,8 @@ pub async fn run(arguments: &CheckArgs, sources: &Sources, json: bool) -> anyhow
             arguments: sources.arguments.clone(),
         };
         match config::load(&sources) {
-            Ok(loaded) => match load_jobs(&loaded.config).await {
-                Ok(jobs) => say(&loaded, &jobs, json)?,
+            Ok(loaded) => match pipelines(&loaded).await {
+                Ok((jobs, rules)) => say(&loaded, &jobs, &rules, json)?,
                 Err(error) => {
                     if json {
                         say_error(file.as_deref(), &error)?;
@@ -65,7 +67,14 @@ pub async fn run(arguments: &CheckArgs, sources: &Sources, json: bool) -> anyhow
     }
 }
 
-fn say(loaded: &Loaded, jobs: &Jobs, json: bool) -> anyhow::Result<()> {
+/// Everything that a configuration puts into effect.
+async fn pipelines(loaded: &Loaded) -> anyhow::Result<(Jobs, Rules)> {
+    let jobs = load_jobs(&loaded.config).await?;
+    let rules = load_rules(&loaded.config, &jobs)?;
+    Ok((jobs, rules))
+}
+
+fn say(loaded: &Loaded, jobs: &Jobs, rules: &Rules, json: bool) -> anyhow::Result<()> {
     let config = &loaded.config;
     let file = loaded.file.as_ref().map(|file| file.display().to_string());
     if json {
@@ -79,6 +88,7 @@ fn say(loaded: &Loaded, jobs: &Jobs, json: bool) -> anyhow::Result<()> {
                 .map(|topic| topic.name.clone())
                 .collect(),
             jobs: jobs.names(),
+            triggers: rules.names(),
             not_in_effect: loaded.not_in_effect.clone(),
         });
     }
@@ -97,6 +107,7 @@ fn say(loaded: &Loaded, jobs: &Jobs, json: bool) -> anyhow::Result<()> {
     output::line(&format!("kafka  {brokers}, group {}", config.kafka.group))?;
     output::line(&format!("reads  {}", topics.join(", ")))?;
     output::line(&format!("jobs   {}", jobs.names().join(", ")))?;
+    output::line(&format!("rules  {}", rules.names().join(", ")))?;
     if !loaded.not_in_effect.is_empty() {
         output::line(&format!(
             "note   configured, but not in effect in this version: {}",
@@ -113,6 +124,7 @@ fn say_error(file: Option<&std::path::Path>, error: &impl std::fmt::Display) -> 
         error: Some(error.to_string()),
         topics: Vec::new(),
         jobs: Vec::new(),
+        triggers: Vec::new(),
         not_in_effect: Vec::new(),
     })
 }

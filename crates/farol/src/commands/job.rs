@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::Context as _;
 use farol_jobs::step::{Runner, Stepped};
-use farol_jobs::{Better, Files, Job, JobError, JobStatus, Jobs, progress, replace};
+use farol_jobs::{Better, Files, Job, JobError, JobStatus, Jobs, Mode, progress, replace};
 use serde_json::{Value, json};
 
 use crate::cli::{JobCommand, JobRunArgs};
@@ -90,7 +90,7 @@ fn told(job: &Job, status: Option<&JobStatus>) -> Value {
         .collect();
     json!({
         "name": job.name(), "description": job.description(), "reads": job.reads(),
-        "window": job.window().to_string(), "segments": job.segments(), "partials": partials,
+        "window": job.window().to_string(), "mode": job.mode().as_str(), "segments": job.segments(), "partials": partials,
         "measures": measures, "max_series": job.max_series(), "from": origin(job), "status": status,
     })
 }
@@ -118,11 +118,7 @@ async fn explain(context: &Context, name: &str) -> anyhow::Result<Exit> {
     );
     // Writing to a string cannot fail.
     let _ = writeln!(text, "from       {}", origin(job));
-    let _ = writeln!(
-        text,
-        "reads      {}, the rows that each new version added",
-        job.reads()
-    );
+    let _ = writeln!(text, "reads      {}, {}", job.reads(), how_read(job.mode()));
     let _ = writeln!(text, "window     {}", job.window());
     let _ = writeln!(text, "segments   {}", job.segments().join(", "));
     let _ = writeln!(
@@ -162,6 +158,19 @@ async fn explain(context: &Context, name: &str) -> anyhow::Result<Exit> {
     let _ = write!(text, "\n{}", job.sql());
     output::line(text.trim_end())?;
     Ok(Exit::Done)
+}
+
+fn how_read(mode: Mode) -> String {
+    match mode {
+        Mode::Incremental => "the rows that each new version added".to_owned(),
+        Mode::Recompute { reach_us: 0 } => {
+            "whole windows (mode: recompute), where rows were added".to_owned()
+        }
+        Mode::Recompute { reach_us } => format!(
+            "whole windows (mode: recompute), where rows were added, with what is {} s before and after",
+            reach_us / 1_000_000
+        ),
+    }
 }
 
 async fn over_the_past(context: &Context, arguments: &JobRunArgs) -> anyhow::Result<Exit> {
@@ -235,6 +244,8 @@ fn begin(context: &Context, name: &str) -> anyhow::Result<Exit> {
          description: What it measures, in a sentence\n\
          reads: traces                  # traces, feedback, costs or evaluations\n\
          window: 1m\n\
+         # mode: recompute              # for SQL that joins or groups rows: windows are computed whole\n\
+         # reach: 15m                   # and see the rows so far before and after\n\
          segments: [service, model]     # columns of the SQL to group by\n\
          partials:                      # columns of the SQL: sum, min, max, quantiles, distinct\n  \
            requests: sum\n  \

@@ -13,4 +13,5 @@ pub mod sql;
 pub mod status;
 pub mod tail;
 pub mod topics;
+pub mod trigger;
 pub mod up;

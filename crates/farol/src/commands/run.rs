@@ -11,10 +11,10 @@ use super::roles::{self, Plan};
 
 /// Runs the roles until a signal, or until a drain is done.
 pub async fn run(context: &Context, arguments: &RunArgs) -> anyhow::Result<Exit> {
-    let drains = |role: &Role| matches!(role, Role::Ingest | Role::Jobs);
+    let drains = |role: &Role| Role::DRAINED.contains(role);
     if arguments.drain && !arguments.roles.iter().any(drains) {
         return Err(usage(
-            "--drain needs the role ingest or jobs: the others read nothing to its end",
+            "--drain needs one of the roles ingest, jobs, triggers, publisher: the others read nothing to its end",
         ));
     }
     context.say_not_in_effect();

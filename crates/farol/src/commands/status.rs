@@ -9,6 +9,8 @@ use farol_ingest::resume::LogRange;
 use farol_ingest::status::{self, BrokerView, LogView, PartitionStatus};
 use farol_jobs::JobStatus;
 use farol_kafka::{Admin, KafkaConfig};
+use farol_triggers::publisher;
+use farol_triggers::status::{self as triggers, RuleStatus};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -18,16 +20,24 @@ use crate::output;
 /// How long Kafka may take to answer before the lake alone is told.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What `--json` prints. Triggers and publisher come with the roles that make them.
+/// What `--json` prints.
 #[derive(Serialize)]
 struct Status<'a> {
     partitions: &'a [PartitionStatus],
     jobs: &'a [JobStatus],
-    triggers: serde_json::Map<String, serde_json::Value>,
+    triggers: Triggers<'a>,
     publisher: Publisher,
 }
 
+/// The rules, and how many actions they have decided.
 #[derive(Serialize)]
+struct Triggers<'a> {
+    rules: &'a [RuleStatus],
+    actions: i64,
+}
+
+/// What is published: the first action that is not, and how many are not. Null where Kafka does not say.
+#[derive(Debug, Default, Serialize)]
 struct Publisher {
     next_action: Option<i64>,
     pending: Option<i64>,
@@ -50,27 +60,32 @@ pub async fn run(context: &Context) -> anyhow::Result<Exit> {
         .map_or(0, |since| since.as_micros() as i64);
     let bound_us = i64::try_from(context.config.ingest.watermark_bound.0.as_micros())?;
     let partitions = status::partitions(&topics, &marks, broker.as_ref().ok(), now_us - bound_us);
-    // A mistake in a job's files must not hide how far everything else is.
-    let defined = context.jobs().await;
-    let jobs = match &defined {
-        Ok(jobs) => farol_jobs::progress::status(&lake, jobs).await?,
-        Err(_) => Vec::new(),
+    // A mistake in a file of a job or rule must not hide how far everything else is.
+    let defined = context.pipelines().await;
+    let none = Default::default();
+    let (jobs, rules) = defined.as_ref().unwrap_or(&none);
+    let jobs = farol_jobs::progress::status(&lake, jobs).await?;
+    let (rules, actions) = triggers::status(&lake, rules).await?;
+    let publisher = match (&broker, context.kafka_if_running()) {
+        (Ok(_), Some(kafka)) => published(&lake, &kafka, actions).await?,
+        _ => Publisher::default(),
     };
     if context.json {
         output::json(&Status {
             partitions: &partitions,
             jobs: &jobs,
-            triggers: serde_json::Map::new(),
-            publisher: Publisher {
-                next_action: None,
-                pending: None,
+            triggers: Triggers {
+                rules: &rules,
+                actions,
             },
+            publisher,
         })?;
     } else {
         let told = format!(
-            "{}{}",
+            "{}{}{}",
             text(&partitions, now_us),
-            text_of_jobs(&jobs, now_us)
+            text_of_jobs(&jobs, now_us),
+            text_of_triggers(&rules, actions, &publisher)
         );
         output::line(told.trim_end())?;
     }
@@ -79,7 +94,7 @@ pub async fn run(context: &Context) -> anyhow::Result<Exit> {
     }
     if let Err(mistakes) = &defined {
         tracing::error!(
-            "nothing is known of the jobs, since their files have mistakes:\n{mistakes:#}"
+            "nothing is known of jobs and rules, since their files have mistakes:\n{mistakes:#}"
         );
     }
     let stopped = partitions.iter().any(|partition| partition.error.is_some())
@@ -193,6 +208,51 @@ fn text_of_jobs(jobs: &[JobStatus], now_us: i64) -> String {
         }
     }
     text
+}
+
+/// How far the publisher is, by its progress on Kafka.
+async fn published(
+    lake: &farol_lake::Lake,
+    kafka: &KafkaConfig,
+    actions: i64,
+) -> anyhow::Result<Publisher> {
+    let next_action = match lake.existing(farol_lake::ACTIONS).await? {
+        Some(table) => {
+            let lake_id = publisher::lake_id(&table).await?;
+            let published = publisher::published(kafka, &lake_id).await?;
+            published.map_or(0, |published| published.next_action)
+        }
+        None => 0,
+    };
+    Ok(Publisher {
+        next_action: Some(next_action),
+        pending: Some(actions - next_action),
+    })
+}
+
+/// The rules, and what is published of their actions.
+fn text_of_triggers(rules: &[RuleStatus], actions: i64, publisher: &Publisher) -> String {
+    if rules.is_empty() {
+        return String::new();
+    }
+    let rows: Vec<Vec<String>> = rules
+        .iter()
+        .map(|rule| {
+            vec![
+                rule.name.clone(),
+                rule.on.clone(),
+                rule.evaluated_to.clone().unwrap_or_else(|| "-".to_owned()),
+            ]
+        })
+        .collect();
+    let pending = publisher.pending.map_or_else(
+        || "what is published is not known".to_owned(),
+        |pending| format!("{pending} not published yet"),
+    );
+    format!(
+        "\n{}actions: {actions}, {pending}\n",
+        output::table(&["trigger", "on", "evaluated to"], &rows)
+    )
 }
 
 /// How far the rows of each topic are behind the clock, by its slowest partition.

@@ -6,6 +6,8 @@ use farol_kafka::{Admin, Created, KafkaConfig, TopicSpec};
 use serde::Serialize;
 
 use crate::config::Config;
+use farol_triggers::publisher::PROGRESS_TOPIC;
+
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output;
@@ -100,17 +102,22 @@ fn wanted(config: &Config) -> Vec<TopicSpec> {
         settings: retention(topic).into_iter().collect(),
     });
     // An alert's key is what it is about, so compaction keeps each one's last state.
-    let alerts = &config.outputs.alerts;
+    let compacted = [&config.outputs.alerts, &config.outputs.metrics];
     let outputs = config.outputs.topics().into_iter().map(|name| TopicSpec {
         name: name.to_owned(),
         partitions: 1,
-        settings: if name == alerts {
+        settings: if compacted.iter().any(|topic| topic.as_str() == name) {
             BTreeMap::from([("cleanup.policy".to_owned(), "compact".to_owned())])
         } else {
             BTreeMap::new()
         },
     });
-    inputs.chain(outputs).collect()
+    let progress = TopicSpec {
+        name: PROGRESS_TOPIC.to_owned(),
+        partitions: 1,
+        settings: BTreeMap::from([("cleanup.policy".to_owned(), "compact".to_owned())]),
+    };
+    inputs.chain(outputs).chain([progress]).collect()
 }
 
 #[cfg(test)]
@@ -122,7 +129,7 @@ mod tests {
         let mut config = Config::default();
         config.topics[0].retention = Some("1d".parse().unwrap());
         let wanted = wanted(&config);
-        assert_eq!(wanted.len(), 11);
+        assert_eq!(wanted.len(), 12);
         assert_eq!(
             (wanted[0].name.as_str(), wanted[0].partitions),
             ("llm.traces", 4)

@@ -1,0 +1,163 @@
+//! An action: its id, and the message as it is published.
+//!
+//! The id is a hash of (rule, segment, window start, transition, revision). The body is made of the window and of the
+//! tables it was read from, never of the clock, and is kept in the `actions` table as it will be published.
+
+use serde_json::{Value, json};
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::condition::Compared;
+use crate::duration;
+use crate::lifecycle::{Cause, Decided, State, Transition};
+use crate::rule::Rule;
+use crate::segment::{Segment, quoted_name, quoted_text, text_list};
+use crate::time::rfc3339;
+
+/// The kind of action that this version decides.
+pub const ALERT: &str = "alert";
+
+/// What supports an action, so that a person can look for themselves.
+#[derive(Debug, Clone, Default)]
+pub struct Evidence {
+    /// What was compared.
+    pub compared: Compared,
+    /// The measure's name.
+    pub measure: Option<String>,
+    /// Trace ids of the window.
+    pub samples: Vec<String>,
+    /// The versions of the tables that were read.
+    pub tables: Vec<(String, i64)>,
+}
+
+/// A row of the `actions` table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Action {
+    /// Its place in the order of publication.
+    pub sequence: i64,
+    /// Its id.
+    pub action_id: String,
+    /// What it is.
+    pub kind: String,
+    /// The rule that decided it.
+    pub rule: String,
+    /// The segment, as a JSON object.
+    pub segment: String,
+    /// The alert that it is about: rule and segment.
+    pub alert_id: String,
+    /// The window, in microseconds.
+    pub window_us: i64,
+    /// The window's end.
+    pub window_end_us: i64,
+    /// How often this was said anew.
+    pub revision: i64,
+    /// What happened.
+    pub transition: Transition,
+    /// The message.
+    pub body: String,
+}
+
+/// Makes the row for a decision. Its place in the order is the caller's to give.
+pub fn action(rule: &Rule, segment: &Segment, decided: &Decided, evidence: &Evidence) -> Action {
+    let segment_json = segment.to_json(&rule.by);
+    let segment_text = segment_json.to_string();
+    let alert_id = hash(&[&rule.name, &segment_text]);
+    let Transition {
+        cause,
+        state,
+        previous,
+        severity,
+        since_us,
+    } = decided.transition;
+    let what = format!(
+        "{}:{}>{}:{}",
+        cause.as_str(),
+        previous.as_str(),
+        state.as_str(),
+        severity.as_str()
+    );
+    let action_id = hash(&[
+        &rule.name,
+        &segment_text,
+        &decided.window_us.to_string(),
+        &what,
+        &decided.revision.to_string(),
+    ]);
+    let window_end_us = decided.window_us + rule.window_us;
+    let sql = evidence
+        .measure
+        .as_ref()
+        .map(|measure| measure_sql(rule, segment, decided.window_us, measure));
+    let tables: serde_json::Map<String, Value> = evidence
+        .tables
+        .iter()
+        .map(|(name, version)| (name.clone(), Value::from(*version)))
+        .collect();
+    let body = json!({
+        "action_id": action_id,
+        "kind": ALERT,
+        "rule": rule.name,
+        "segment": segment_json,
+        "window_start": rfc3339(decided.window_us),
+        "window_end": rfc3339(window_end_us),
+        "revision": decided.revision,
+        "severity": severity.as_str(),
+        "evidence": {
+            "measure": evidence.measure,
+            "value": evidence.compared.value,
+            "threshold": evidence.compared.threshold,
+            "baseline": evidence.compared.baseline,
+            "samples": evidence.samples,
+            "sql": sql,
+            "tables": tables,
+        },
+        "runbook": rule.runbook,
+        "payload": {
+            "alert_id": alert_id,
+            "state": state.as_str(),
+            "previous_state": previous.as_str(),
+            "since": rfc3339(since_us),
+            "cause": cause.as_str(),
+        },
+    });
+    Action {
+        sequence: 0,
+        action_id,
+        kind: ALERT.to_owned(),
+        rule: rule.name.clone(),
+        segment: segment_text,
+        alert_id,
+        window_us: decided.window_us,
+        window_end_us,
+        revision: decided.revision,
+        transition: decided.transition,
+        body: body.to_string(),
+    }
+}
+
+/// The query that gives a measure's value in a window.
+pub fn measure_sql(rule: &Rule, segment: &Segment, window_us: i64, measure: &str) -> String {
+    let segments = text_list(rule.by.iter());
+    format!(
+        "SELECT {} AS value FROM measures({}, {}{segments}) WHERE window_start = TIMESTAMP '{}'{}",
+        quoted_name(measure),
+        quoted_text(&rule.job),
+        quoted_text(&duration::words(rule.window_us)),
+        rfc3339(window_us),
+        segment.to_sql(&rule.by),
+    )
+}
+
+/// 128 bits over the parts, as hexadecimal digits. Parts cannot run into each other.
+fn hash(parts: &[&str]) -> String {
+    let mut bytes = Vec::new();
+    for part in parts {
+        bytes.extend((part.len() as u64).to_le_bytes());
+        bytes.extend(part.as_bytes());
+    }
+    format!("{:032x}", xxh3_128(&bytes))
+}
+
+/// Whether the window's rows can have samples to show.
+pub(crate) fn has_samples(transition: &Transition) -> bool {
+    transition.state != State::NoData || transition.cause == Cause::Withdrawn
+}

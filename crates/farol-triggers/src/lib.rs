@@ -1,0 +1,42 @@
+//! From the lake to Kafka: rules over measures, the alert lifecycle, the outbox and its publisher.
+//!
+//! ```text
+//!  rule files ──▶ rule ─┐
+//!  partials/<job> ──▶ history ──▶ lifecycle (pure) ──▶ actions table ──▶ publisher ──▶ Kafka
+//!  marks: watermark ────┘                └── what is published already ◀──┘
+//! ```
+//!
+//! * [`condition`] is the language of `when`; [`rule`] reads and checks files against the jobs that there are.
+//! * [`lifecycle`] is the state machine of one rule and segment, a pure function over windows.
+//! * [`service`] steps: reads what is new, decides, commits; [`run`] plays it as a role.
+//! * [`action`](mod@action) is what is decided, with its evidence and its message; `outbox` keeps it in the lake.
+//! * [`publisher`] sends the outbox to Kafka, in order, each action once.
+//! * [`replay`](mod@replay) shows when a rule would have fired.
+
+pub mod action;
+mod book;
+mod catalog;
+pub mod condition;
+mod duration;
+mod error;
+mod history;
+pub mod lifecycle;
+mod outbox;
+#[cfg(test)]
+mod published_schema;
+pub mod publisher;
+pub mod replay;
+mod role;
+pub mod rule;
+mod samples;
+mod segment;
+pub mod service;
+pub mod status;
+mod suggest;
+mod time;
+
+pub use catalog::catalog;
+pub use error::TriggerError;
+pub use role::{Health, RunOptions, run};
+pub use rule::{Rule, RuleError, Rules, Sources, load};
+pub use segment::Segment;

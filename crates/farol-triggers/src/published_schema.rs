@@ -1,0 +1,237 @@
+//! The published schema of messages, its example and the code say the same.
+//!
+//! `FAROL_UPDATE_SCHEMAS=1 cargo test --release -p farol-triggers published_schema` writes the files anew.
+
+use std::path::PathBuf;
+
+use serde_json::{Map, Value, json};
+
+use crate::action::{Evidence, action};
+use crate::condition::Compared;
+use crate::lifecycle::{Cause, Decided, State, Transition};
+use crate::rule::{Catalog, Job, Rule, Severity, understand_text};
+use crate::segment::Segment;
+
+const RULE: &str = "name: error-rate-high\non: performance\nby: [service, environment]\n\
+    when: error_rate > 2 * baseline('7 days', error_rate) AND requests >= 20\nseverity: critical\n\
+    runbook: https://runbooks.example.org/error-rate-high\n";
+
+fn rule() -> Rule {
+    let number = |name: &str| (name.to_owned(), crate::condition::Type::Number);
+    let performance = Job {
+        reads: "traces".to_owned(),
+        window_us: 60_000_000,
+        segments: vec!["service".to_owned(), "environment".to_owned()],
+        measures: ["error_rate", "requests"].map(number).to_vec(),
+        sketches: Vec::new(),
+    };
+    let catalog = Catalog {
+        jobs: [("performance".to_owned(), performance)].into(),
+    };
+    understand_text("error-rate-high", RULE, &catalog).expect("a good rule")
+}
+
+fn full() -> Value {
+    let decided = Decided {
+        window_us: 1_767_225_600_000_000,
+        transition: Transition {
+            cause: Cause::Changed,
+            state: State::Alert,
+            previous: State::Ok,
+            severity: Severity::Critical,
+            since_us: 1_767_225_540_000_000,
+        },
+        revision: 0,
+    };
+    let evidence = Evidence {
+        compared: Compared {
+            column: Some(0),
+            value: Some(0.375),
+            threshold: Some(0.0625),
+            baseline: Some(0.031_25),
+        },
+        measure: Some("error_rate".to_owned()),
+        samples: vec!["4bf92f3577b34da6a3ce929d0e0e4736".to_owned()],
+        tables: vec![
+            ("partials/performance".to_owned(), 412),
+            ("traces".to_owned(), 977),
+        ],
+    };
+    let segment = Segment(vec![Some("checkout".to_owned()), None]);
+    let action = action(&rule(), &segment, &decided, &evidence);
+    serde_json::from_str(&action.body).expect("JSON")
+}
+
+fn object(properties: &Value) -> Value {
+    let names: Vec<_> = properties
+        .as_object()
+        .expect("an object")
+        .keys()
+        .cloned()
+        .collect();
+    json!({"type": "object", "properties": properties, "required": names, "additionalProperties": true})
+}
+
+fn said(mut schema: Value, description: &str) -> Value {
+    schema["description"] = json!(description);
+    schema
+}
+
+fn schema() -> Value {
+    let text = || json!({"type": "string"});
+    let time = || json!({"type": "string", "format": "date-time"});
+    let number = || json!({"type": ["number", "null"]});
+    let states = State::ALL.map(State::as_str);
+    let evidence = object(&json!({
+        "measure": said(json!({"type": ["string", "null"]}), "the first measure that the rule's condition compares"),
+        "value": said(number(), "its value in the window; null where there is no data"),
+        "threshold": said(number(), "what it was compared with"),
+        "baseline": said(number(), "the first look at the segment's own past that the condition takes"),
+        "samples": said(json!({"type": "array", "items": text()}), "trace ids of the window"),
+        "sql": said(json!({"type": ["string", "null"]}), "a query that gives the value"),
+        "tables": said(json!({"type": "object", "additionalProperties": {"type": "integer"}}), "the tables that were read, and their versions"),
+    }));
+    let payload = object(&json!({
+        "alert_id": said(text(), "rule and segment: the same for as long as both are; the record's key"),
+        "state": said(json!({"enum": states}), "from this window on"),
+        "previous_state": said(json!({"enum": states}), "what was said before"),
+        "since": said(time(), "the start of the state's first window"),
+        "cause": said(json!({"enum": Cause::ALL.map(Cause::as_str)}), "changed: a transition; renotified: it lasts; withdrawn: late data took an earlier message back"),
+    }));
+    let mut schema = object(&json!({
+        "action_id": said(text(), "the same decision has the same id; nothing is published twice under one"),
+        "kind": said(json!({"const": "alert"}), "what the payload is"),
+        "rule": said(text(), "the rule that decided"),
+        "segment": said(json!({"type": "object", "additionalProperties": {"type": ["string", "null"]}}), "what it is about, by the rule's `by`"),
+        "window_start": said(time(), "the window that decided"),
+        "window_end": time(),
+        "revision": said(json!({"type": "integer", "minimum": 0}), "higher where late data made Farol say it anew; the highest of a window stands"),
+        "severity": said(json!({"enum": Severity::ALL.map(Severity::as_str)}), "how bad it is, or was"),
+        "evidence": said(evidence, "so that a person can look for themselves"),
+        "runbook": said(json!({"type": ["string", "null"]}), "where a person reads what to do"),
+        "payload": payload,
+    }));
+    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    schema["title"] = json!("Farol alert");
+    schema
+}
+
+fn held(file: &str, value: &Value) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../../schemas")
+        .join(file);
+    let text = serde_json::to_string_pretty(value).expect("JSON") + "\n";
+    if std::env::var_os("FAROL_UPDATE_SCHEMAS").is_some() {
+        std::fs::write(&path, &text).expect("the file can be written");
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        found == text,
+        "{} is out of date; FAROL_UPDATE_SCHEMAS=1 cargo test --release -p farol-triggers published_schema",
+        path.display()
+    );
+}
+
+/// What of a value a schema does not allow; only the words that ours use.
+fn faults(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
+    let is = |kind: &str| match kind {
+        "string" => value.is_string(),
+        "number" => value.is_number(),
+        "integer" => value.is_i64(),
+        "null" => value.is_null(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        other => panic!("the type {other}"),
+    };
+    let fits = match &schema["type"] {
+        Value::String(kind) => is(kind),
+        Value::Array(kinds) => kinds.iter().any(|kind| is(kind.as_str().expect("a word"))),
+        _ => true,
+    };
+    let listed = schema["enum"]
+        .as_array()
+        .is_none_or(|known| known.contains(value));
+    let constant = schema.get("const").is_none_or(|known| known == value);
+    if !(fits && listed && constant) {
+        found.push(format!("{at}: {value}"));
+    }
+    let empty = Map::new();
+    let properties = schema["properties"].as_object().unwrap_or(&empty);
+    for name in schema["required"].as_array().into_iter().flatten() {
+        if value.get(name.as_str().expect("a word")).is_none() {
+            found.push(format!("{at}.{name} is missing"));
+        }
+    }
+    for (name, inner) in value.as_object().into_iter().flatten() {
+        match properties.get(name) {
+            Some(schema) => faults(schema, inner, &format!("{at}.{name}"), found),
+            None if schema["additionalProperties"].is_object() => {
+                faults(
+                    &schema["additionalProperties"],
+                    inner,
+                    &format!("{at}.{name}"),
+                    found,
+                );
+            }
+            None => found.push(format!("{at}.{name} is in no schema")),
+        }
+    }
+    for inner in value.as_array().into_iter().flatten() {
+        faults(&schema["items"], inner, &format!("{at}[]"), found);
+    }
+}
+
+#[test]
+fn the_files_are_those_of_the_code() {
+    held("alert.schema.json", &schema());
+    held("examples/alert.full.json", &full());
+}
+
+#[test]
+fn messages_are_as_the_schema_says_with_evidence_and_without() {
+    let found = |value: &Value| {
+        let mut found = Vec::new();
+        faults(&schema(), value, "alert", &mut found);
+        found
+    };
+    assert_eq!(found(&full()), [""; 0]);
+    let decided = Decided {
+        window_us: 0,
+        transition: Transition {
+            cause: Cause::Withdrawn,
+            state: State::NoData,
+            previous: State::Alert,
+            severity: Severity::Info,
+            since_us: 0,
+        },
+        revision: 3,
+    };
+    let segment = Segment(vec![None, None]);
+    let bare = action(&rule(), &segment, &decided, &Evidence::default());
+    assert_eq!(
+        found(&serde_json::from_str(&bare.body).expect("JSON")),
+        [""; 0]
+    );
+    // And the check itself finds faults.
+    let mut wrong = full();
+    wrong["severity"] = json!("fatal");
+    wrong["evidence"]["value"] = json!("much");
+    wrong["payload"]
+        .as_object_mut()
+        .expect("an object")
+        .remove("since");
+    assert_eq!(found(&wrong).len(), 3, "{:?}", found(&wrong));
+}
+
+#[test]
+fn the_bodies_hold_no_clock_and_the_ids_are_of_what_was_decided() {
+    assert_eq!(full(), full());
+    let base = full();
+    assert_eq!(
+        base["evidence"]["sql"],
+        json!(
+            "SELECT error_rate AS value FROM measures('performance', '1 minute', 'service', 'environment') \
+         WHERE window_start = TIMESTAMP '2026-01-01T00:00:00Z' AND service = 'checkout' AND environment IS NULL"
+        )
+    );
+}

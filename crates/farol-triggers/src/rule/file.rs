@@ -1,0 +1,59 @@
+//! A rule's YAML, with the place of everything that can be wrong.
+
+use serde::Deserialize;
+use serde_saphyr::{Location, Spanned};
+
+use super::place::{RuleError, Source};
+
+/// What the file says. Unknown keys are an error.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RuleFile {
+    pub name: Spanned<String>,
+    pub description: Option<String>,
+    pub on: Spanned<String>,
+    pub window: Option<Spanned<String>>,
+    #[serde(default)]
+    pub by: Vec<Spanned<String>>,
+    pub when: Spanned<String>,
+    pub recover_when: Option<Spanned<String>>,
+    #[serde(rename = "for")]
+    pub hold: Option<Spanned<String>>,
+    pub severity: Option<SeverityFile>,
+    pub cooldown: Option<Spanned<String>>,
+    pub no_data: Option<Spanned<String>>,
+    pub renotify: Option<Spanned<String>>,
+    pub action: Option<Spanned<String>>,
+    pub runbook: Option<String>,
+}
+
+/// A severity, or several with conditions.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum SeverityFile {
+    One(Spanned<String>),
+    List(Vec<SeverityEntry>),
+}
+
+/// One severity of a list.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SeverityEntry {
+    pub when: Option<Spanned<String>>,
+    pub severity: Spanned<String>,
+}
+
+/// Reads a rule's file.
+pub(super) fn read(source: Source<'_>) -> Result<RuleFile, RuleError> {
+    let options = serde_saphyr::options! { with_snippet: false };
+    serde_saphyr::from_str_with_options(source.text, options).map_err(
+        |error: serde_saphyr::Error| {
+            let message = error.without_snippet().to_string();
+            let told = message
+                .rsplit_once(" at line ")
+                .map_or(message.as_str(), |(before, _)| before);
+            let location = error.location().unwrap_or(Location::UNKNOWN);
+            source.error(location, told, None)
+        },
+    )
+}

@@ -1,0 +1,279 @@
+//! Finding rules: those that are part of Farol, and the user's own over them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::catalog::Catalog;
+use super::check::understand;
+use super::{Rule, RuleError};
+
+/// The rules that are part of Farol: name, YAML.
+const SHIPPED: [(&str, &str); 2] = [
+    (
+        "error-rate-high",
+        include_str!("../../../../pipelines/triggers/error-rate-high.yaml"),
+    ),
+    (
+        "latency-p95-high",
+        include_str!("../../../../pipelines/triggers/latency-p95-high.yaml"),
+    ),
+];
+
+/// Files are read up to this size.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// The most rules that run.
+const RULES_MAX: usize = 1_000;
+
+/// Where rules are looked for.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// The pipelines' directory: rules are below `triggers` in it. It need not be there.
+    pub dir: PathBuf,
+    /// Whether the rules that are part of Farol are in effect. A file of the same name replaces one in any case.
+    pub builtin: bool,
+}
+
+/// Every rule that is in effect, by name.
+#[derive(Debug, Clone, Default)]
+pub struct Rules(BTreeMap<String, Arc<Rule>>);
+
+impl Rules {
+    /// The rules, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Rule>> {
+        self.0.values()
+    }
+
+    /// The rule of that name.
+    pub fn get(&self, name: &str) -> Option<&Arc<Rule>> {
+        self.0.get(name)
+    }
+
+    /// Their names.
+    pub fn names(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+}
+
+/// Reads and checks every rule.
+///
+/// # Errors
+/// Everything that is wrong with any of them, each with file, line and column.
+pub fn load(sources: &Sources, catalog: &Catalog) -> Result<Rules, Vec<RuleError>> {
+    let mut texts = BTreeMap::new();
+    let mut errors = Vec::new();
+    if sources.builtin {
+        // A shipped rule over a shipped job that the user has replaced or left out is the user's to decide.
+        for (name, yaml) in SHIPPED {
+            let file = format!("{name}.yaml (part of farol)");
+            texts.insert(name.to_owned(), (file, yaml.to_owned()));
+        }
+    }
+    match own(&sources.dir.join("triggers")) {
+        Ok(files) => {
+            for (name, path) in files {
+                match read_file(&path) {
+                    Ok(text) => {
+                        texts.insert(name, (path.display().to_string(), text));
+                    }
+                    Err(error) => errors.push(error),
+                }
+            }
+        }
+        Err(error) => errors.push(error),
+    }
+    let mut rules = BTreeMap::new();
+    for (name, (file, text)) in texts {
+        match understand(&name, &file, &text, catalog) {
+            Ok(rule) => {
+                rules.insert(name, Arc::new(rule));
+            }
+            Err(found) => errors.extend(found),
+        }
+    }
+    if rules.len() > RULES_MAX {
+        let dir = sources.dir.join("triggers");
+        let message = format!("there are {} rules; {RULES_MAX} are the most", rules.len());
+        errors.push(whole_file(&dir, message));
+    }
+    if errors.is_empty() {
+        Ok(Rules(rules))
+    } else {
+        Err(errors)
+    }
+}
+
+/// Reads and checks one rule's text, for tests of what rules lead to.
+#[cfg(test)]
+pub(crate) fn understand_text(
+    name: &str,
+    text: &str,
+    catalog: &Catalog,
+) -> Result<Rule, Vec<RuleError>> {
+    understand(name, &format!("{name}.yaml"), text, catalog)
+}
+
+/// The user's files, by the name of their rule. A directory that is not there has none.
+fn own(dir: &Path) -> Result<Vec<(String, PathBuf)>, RuleError> {
+    let wrong = |error: std::io::Error| whole_file(dir, format!("cannot read it: {error}"));
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(wrong(error)),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(wrong)?.path();
+        let is_yaml = path
+            .extension()
+            .is_some_and(|ending| ending == "yaml" || ending == "yml");
+        if let Some(name) = path.file_stem().and_then(|stem| stem.to_str())
+            && is_yaml
+        {
+            files.push((name.to_owned(), path));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read_file(path: &Path) -> Result<String, RuleError> {
+    let size = std::fs::metadata(path)
+        .map_err(|error| whole_file(path, format!("cannot read it: {error}")))?
+        .len();
+    if size > FILE_BYTES_MAX {
+        let message = format!("it is {size} bytes long; {FILE_BYTES_MAX} are the most");
+        return Err(whole_file(path, message));
+    }
+    std::fs::read_to_string(path)
+        .map_err(|error| whole_file(path, format!("cannot read it: {error}")))
+}
+
+fn whole_file(path: &Path, message: String) -> RuleError {
+    RuleError {
+        file: path.display().to_string(),
+        line: 0,
+        column: 0,
+        message,
+        help: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Job, Severity};
+    use super::*;
+    use crate::condition::Type;
+
+    fn catalog() -> Catalog {
+        let number = |name: &str| (name.to_owned(), Type::Number);
+        let performance = Job {
+            reads: "traces".to_owned(),
+            window_us: 60_000_000,
+            segments: vec![
+                "service".to_owned(),
+                "environment".to_owned(),
+                "model".to_owned(),
+            ],
+            measures: ["error_rate", "requests", "errors", "latency_p95_ms"]
+                .map(number)
+                .to_vec(),
+            sketches: vec!["latency".to_owned()],
+        };
+        let spend = Job {
+            measures: vec![number("cost_usd")],
+            ..performance.clone()
+        };
+        Catalog {
+            jobs: [
+                ("performance".to_owned(), performance),
+                ("spend".to_owned(), spend),
+            ]
+            .into(),
+        }
+    }
+
+    fn one(text: &str) -> Result<Rule, Vec<RuleError>> {
+        understand("r", "r.yaml", text, &catalog())
+    }
+
+    const GOOD: &str = "name: r\non: performance\nwindow: 5m\nby: [service]\n\
+        when: requests >= 20 AND error_rate > 0.2\nrecover_when: error_rate < 0.1\nfor: 12m\n\
+        severity:\n  - {when: error_rate > 0.5, severity: critical}\n  - {severity: warning}\n\
+        cooldown: 10m\nno_data: ok\nrenotify: 1h\naction: alert\nrunbook: https://example.org\n";
+
+    #[test]
+    fn a_rule_is_read() {
+        let rule = one(GOOD).unwrap();
+        assert_eq!(rule.hold_windows, 3);
+        assert_eq!(rule.severities.len(), 2);
+        assert_eq!(rule.severities[1].1, Severity::Warning);
+        let names: Vec<_> = rule.columns.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["error_rate", "requests"], "only what is used");
+    }
+
+    #[test]
+    fn the_shipped_rules_are_good() {
+        let sources = Sources {
+            dir: PathBuf::from("/nonexistent"),
+            builtin: true,
+        };
+        let rules = load(&sources, &catalog()).unwrap();
+        assert_eq!(rules.names(), ["error-rate-high", "latency-p95-high"]);
+    }
+
+    #[test]
+    fn mistakes_have_file_line_and_column() {
+        let cases = [
+            (
+                "on: performance",
+                "on: performanse",
+                2,
+                5,
+                "did you mean `performance`?",
+            ),
+            (
+                "error_rate > 0.2",
+                "eror_rate > 0.2",
+                5,
+                26,
+                "did you mean `error_rate`?",
+            ),
+            ("error_rate > 0.2", "cost_usd > 0.2", 5, 26, "on: spend"),
+            (
+                "error_rate > 0.2",
+                "error_rate > 'x'",
+                5,
+                39,
+                "without quotes",
+            ),
+            (
+                "when: requests >= 20 AND error_rate > 0.2",
+                "when: >\n  requests >= 20\n  AND eror_rate > 0.2",
+                7,
+                7,
+                "did you mean",
+            ),
+            ("window: 5m", "window: 90s", 3, 9, "1 minute"),
+            (
+                "by: [service]",
+                "by: [sevice]",
+                4,
+                6,
+                "did you mean `service`?",
+            ),
+            ("cooldown: 10m", "cooldwn: 10m", 11, 1, ""),
+            ("no_data: ok", "no_data: fine", 12, 10, "keep"),
+            ("action: alert", "action: reboot", 14, 9, "action: alert"),
+            ("name: r", "name: other", 1, 7, "name: r"),
+            ("for: 12m", "for: soon", 7, 6, ""),
+        ];
+        for (good, bad, line, column, help) in cases {
+            let errors = one(&GOOD.replacen(good, bad, 1)).unwrap_err();
+            let error = &errors[0];
+            assert_eq!((error.line, error.column), (line, column), "{bad}: {error}");
+            assert!(error.to_string().contains(help), "{bad}: {error}");
+        }
+    }
+}

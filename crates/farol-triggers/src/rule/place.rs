@@ -1,0 +1,114 @@
+//! Where a mistake is: file, line and column, also inside a text that YAML folded.
+
+use std::ops::Range;
+
+use serde_saphyr::{Location, Spanned};
+
+use crate::condition::Mistake;
+
+/// A mistake in a rule's file, with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleError {
+    /// The file.
+    pub file: String,
+    /// Its line, from 1; 0 where the mistake is in no single line.
+    pub line: u64,
+    /// Its column, from 1.
+    pub column: u64,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub help: Option<String>,
+}
+
+impl std::error::Error for RuleError {}
+
+impl std::fmt::Display for RuleError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.line {
+            0 => write!(f, "{}: {}", self.file, self.message)?,
+            line => write!(f, "{}:{line}:{}: {}", self.file, self.column, self.message)?,
+        }
+        match &self.help {
+            Some(help) => write!(f, "; {help}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A file whose mistakes are told.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub file: &'a str,
+    pub text: &'a str,
+}
+
+impl Source<'_> {
+    /// A mistake at a place of the file.
+    pub fn error(
+        self,
+        at: Location,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) -> RuleError {
+        RuleError {
+            file: self.file.to_owned(),
+            line: at.line(),
+            column: at.column(),
+            message: message.into(),
+            help,
+        }
+    }
+
+    /// A mistake inside a condition.
+    pub fn mistake(self, condition: &Spanned<String>, mistake: Mistake) -> RuleError {
+        let at = condition.referenced;
+        let (line, column) = self.within(at, &condition.value, &mistake.span);
+        RuleError {
+            file: self.file.to_owned(),
+            line,
+            column,
+            message: mistake.message,
+            help: mistake.help,
+        }
+    }
+
+    /// The line and column of a span of a value. YAML may have quoted, folded or indented it: the value's letters
+    /// are found again one after the other, beginning where the value does.
+    fn within(self, at: Location, value: &str, span: &Range<usize>) -> (u64, u64) {
+        let (mut line, mut column) = (at.line(), at.column());
+        let lines = usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
+        let start: usize = self
+            .text
+            .split_inclusive('\n')
+            .take(lines)
+            .map(str::len)
+            .sum();
+        let skipped = usize::try_from(column.saturating_sub(1)).unwrap_or(usize::MAX);
+        let mut letters = self.text[start..].chars().skip(skipped);
+        let mut place = (line, column);
+        let before = value[..span.start.min(value.len())].chars();
+        let there = value[span.start.min(value.len())..].chars().take(1);
+        for wanted in before.chain(there).filter(|letter| !letter.is_whitespace()) {
+            loop {
+                let Some(letter) = letters.next() else {
+                    return (at.line(), at.column());
+                };
+                place = (line, column);
+                if letter == '\n' {
+                    (line, column) = (line + 1, 1);
+                } else {
+                    column += 1;
+                }
+                if letter == wanted {
+                    break;
+                }
+            }
+        }
+        // At the end of the text: right after the last letter.
+        if span.start >= value.trim_end().len() && !value.trim().is_empty() {
+            return (place.0, place.1 + 1);
+        }
+        place
+    }
+}

@@ -1,0 +1,37 @@
+//! How far triggers and the publisher are, for `farol status`.
+
+use farol_lake::{ACTIONS, Lake, LakeError};
+use serde::Serialize;
+
+use crate::outbox::{MARKS, NEXT_ACTION};
+use crate::rule::Rules;
+use crate::service::closed_id;
+use crate::time::rfc3339;
+
+/// How far one rule is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RuleStatus {
+    /// The rule.
+    pub name: String,
+    /// The job that it reads.
+    pub on: String,
+    /// The version of the job's partials at its last commit; `None` before the first.
+    pub version: Option<i64>,
+    /// The end of the last window that was evaluated, in RFC 3339.
+    pub evaluated_to: Option<String>,
+}
+
+/// How far every rule is, and how many actions there are, from the lake alone.
+pub async fn status(lake: &Lake, rules: &Rules) -> Result<(Vec<RuleStatus>, i64), LakeError> {
+    let marks = match lake.existing(ACTIONS).await? {
+        Some(actions) => actions.marks(MARKS).await?,
+        None => farol_lake::Marks::new(),
+    };
+    let told = rules.iter().map(|rule| RuleStatus {
+        name: rule.name.clone(),
+        on: rule.job.clone(),
+        version: marks.get(&rule.app_id()).copied(),
+        evaluated_to: marks.get(&closed_id(rule)).map(|time_us| rfc3339(*time_us)),
+    });
+    Ok((told.collect(), marks.get(NEXT_ACTION).copied().unwrap_or(0)))
+}

@@ -1,0 +1,195 @@
+//! A task for each role.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use farol_ingest::{Health, Ingest, IngestReport};
+use farol_jobs::{Jobs, RunOptions};
+use farol_kafka::KafkaConfig;
+use farol_lake::{Lake, maintenance};
+use farol_server::{Readiness, ServerState};
+use farol_triggers::Rules;
+use farol_triggers::publisher::{self, PublisherOptions};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::drain::Drain;
+use crate::cli::Role;
+use crate::context::Context;
+
+/// How often triggers look for new measures, and the publisher for new actions.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How often a role's health is asked for `/readyz`.
+const HEALTH_INTERVAL: Duration = Duration::from_millis(500);
+
+/// What a role leaves behind.
+pub(super) enum Ended {
+    Ingest(IngestReport),
+    /// A role that ends by itself when all before it have ended.
+    Drained(Role),
+    Other,
+}
+
+/// Where roles are played: what they share, and their tasks.
+pub(super) struct Stage<'a> {
+    pub context: &'a Context,
+    pub kafka: KafkaConfig,
+    pub draining: bool,
+    pub lake: Lake,
+    pub jobs: Jobs,
+    pub rules: Rules,
+    pub readiness: Readiness,
+    pub drain: Drain,
+    pub stop: CancellationToken,
+    pub tasks: JoinSet<anyhow::Result<Ended>>,
+}
+
+impl Stage<'_> {
+    /// Starts a role. The server is started by itself, with its socket.
+    pub fn enter(&mut self, role: Role) {
+        match role {
+            Role::Ingest => self.ingest(),
+            Role::Jobs => self.jobs(),
+            Role::Triggers => self.triggers(),
+            Role::Publisher => self.publisher(),
+            Role::Maintenance => self.maintenance(),
+            Role::Server => {}
+        }
+    }
+
+    /// Answers on the socket.
+    pub fn serve(&mut self, listener: TcpListener, state: ServerState) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            farol_server::serve(listener, state, stop).await?;
+            Ok(Ended::Other)
+        });
+    }
+
+    /// Ingest blocks, so it has a thread of its own.
+    fn ingest(&mut self) {
+        let health = Health::default();
+        let reasons = health.clone();
+        self.watch("ingest", move || reasons.reasons());
+        let ingest = Ingest {
+            kafka: self.kafka.clone(),
+            lake: self.lake.clone(),
+            topics: self.context.input_topics(),
+            options: self.context.ingest_options(),
+            drain: self.draining,
+            shutdown: self.stop.clone(),
+            health,
+            runtime: tokio::runtime::Handle::current(),
+        };
+        let (sender, outcome) = tokio::sync::oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name("farol-ingest".to_owned())
+            .spawn(move || {
+                // The receiver is gone only when the process is ending anyway.
+                let _ = sender.send(farol_ingest::run(ingest));
+            });
+        self.tasks.spawn(async move {
+            thread.context("the operating system gives no thread")?;
+            let report = outcome
+                .await
+                .context("ingest ended unexpectedly; see the log above")?;
+            Ok(Ended::Ingest(report.context("ingest")?))
+        });
+    }
+
+    fn jobs(&mut self) {
+        let health = farol_jobs::Health::default();
+        let options = RunOptions {
+            interval: self.context.config.jobs.interval.0,
+            shutdown: self.stop.clone(),
+            finish: self.drain.of(Role::Jobs),
+            health: health.clone(),
+        };
+        self.watch("jobs", move || health.reasons());
+        let (lake, jobs) = (self.lake.clone(), self.jobs.clone());
+        self.tasks.spawn(async move {
+            farol_jobs::run(lake, jobs, options).await.context("jobs")?;
+            Ok(Ended::Drained(Role::Jobs))
+        });
+    }
+
+    fn triggers(&mut self) {
+        let health = farol_triggers::Health::default();
+        let options = farol_triggers::RunOptions {
+            interval: LOOK_INTERVAL,
+            max_age: self.context.config.triggers.max_age.0,
+            shutdown: self.stop.clone(),
+            finish: self.drain.of(Role::Triggers),
+            health: health.clone(),
+        };
+        self.watch("triggers", move || health.reasons());
+        let (lake, jobs, rules) = (self.lake.clone(), self.jobs.clone(), self.rules.clone());
+        self.tasks.spawn(async move {
+            let ended = farol_triggers::run(lake, jobs, rules, options).await;
+            ended.context("triggers")?;
+            Ok(Ended::Drained(Role::Triggers))
+        });
+    }
+
+    fn publisher(&mut self) {
+        let config = &self.context.config;
+        let health = farol_triggers::Health::default();
+        let options = PublisherOptions {
+            kafka: self.kafka.clone(),
+            // The embedded broker has none.
+            transactions: config.kafka.brokers.is_some(),
+            outputs: publisher::Outputs {
+                alerts: config.outputs.alerts.clone(),
+                metrics: config.outputs.metrics.clone(),
+            },
+            jobs: self.jobs.clone(),
+            interval: LOOK_INTERVAL,
+            shutdown: self.stop.clone(),
+            finish: self.drain.of(Role::Publisher),
+            health: health.clone(),
+        };
+        self.watch("publisher", move || health.reasons());
+        let lake = self.lake.clone();
+        self.tasks.spawn(async move {
+            publisher::run(lake, options).await.context("publisher")?;
+            Ok(Ended::Drained(Role::Publisher))
+        });
+    }
+
+    fn maintenance(&mut self) {
+        let options = self.context.maintenance_options();
+        let partials = farol_jobs::compact::run(
+            self.lake.clone(),
+            self.jobs.clone(),
+            options.compact.clone(),
+            options.interval,
+            self.stop.clone(),
+        );
+        self.tasks.spawn(async move {
+            partials.await;
+            Ok(Ended::Other)
+        });
+        let (lake, stop) = (self.lake.clone(), self.stop.clone());
+        self.tasks.spawn(async move {
+            maintenance::run(lake, options, stop).await;
+            Ok(Ended::Other)
+        });
+    }
+
+    /// Tells a role's readiness, for as long as it is played.
+    fn watch(&self, name: &'static str, reasons: impl Fn() -> Vec<String> + Send + 'static) {
+        let role = self.readiness.register(name);
+        let stop = self.stop.clone();
+        tokio::spawn(async move {
+            while !stop.is_cancelled() {
+                role.set(&reasons());
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = tokio::time::sleep(HEALTH_INTERVAL) => {}
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,143 @@
+//! `farol trigger`: what rules there are, and when one would have fired.
+
+use farol_triggers::condition::Condition;
+use farol_triggers::replay::{Replay, replay};
+use farol_triggers::{TriggerError, status};
+use serde_json::{Value, json};
+
+use crate::cli::{TriggerCommand, TriggerTestArgs};
+use crate::context::Context;
+use crate::exit::{Exit, usage};
+use crate::output;
+
+/// Runs `farol trigger …`.
+pub async fn run(context: &Context, command: TriggerCommand) -> anyhow::Result<Exit> {
+    match command {
+        TriggerCommand::List => list(context).await,
+        TriggerCommand::Test(arguments) => test(context, &arguments).await,
+    }
+}
+
+async fn list(context: &Context) -> anyhow::Result<Exit> {
+    let (_, rules) = context.pipelines().await?;
+    let (status, _) = status::status(&context.lake().await?, &rules).await?;
+    if context.json {
+        for (rule, status) in rules.iter().zip(&status) {
+            let conditions: Vec<_> = rule
+                .severities
+                .iter()
+                .map(|(when, severity)| json!({"when": when.as_ref().map(Condition::text), "severity": severity.as_str()}))
+                .collect();
+            output::json(&json!({
+                "name": rule.name, "description": rule.description, "on": rule.job,
+                "window_seconds": rule.window_us / 1_000_000, "by": rule.by, "when": rule.when.text(),
+                "recover_when": rule.recover_when.as_ref().map(Condition::text),
+                "for_windows": rule.hold_windows, "severity": conditions, "runbook": rule.runbook,
+                "version": status.version, "evaluated_to": status.evaluated_to,
+            }))?;
+        }
+        return Ok(Exit::Done);
+    }
+    let rows: Vec<_> = rules
+        .iter()
+        .zip(status)
+        .map(|(rule, status)| {
+            vec![
+                rule.name.clone(),
+                rule.job.clone(),
+                rule.by.join(", "),
+                status.evaluated_to.unwrap_or_else(|| "-".to_owned()),
+                rule.when
+                    .text()
+                    .split_whitespace()
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            ]
+        })
+        .collect();
+    let header = ["rule", "on", "by", "evaluated to", "when"];
+    output::line(output::table(&header, &rows).trim_end())?;
+    Ok(Exit::Done)
+}
+
+async fn test(context: &Context, arguments: &TriggerTestArgs) -> anyhow::Result<Exit> {
+    if arguments.from >= arguments.to {
+        return Err(usage("--from must be before --to"));
+    }
+    let (jobs, rules) = context.pipelines().await?;
+    let rule = rules
+        .get(&arguments.rule)
+        .ok_or_else(|| TriggerError::Unknown {
+            name: arguments.rule.clone(),
+            known: rules.names(),
+        })?;
+    let lake = context.lake().await?;
+    let replay = replay(&lake, &jobs, rule, arguments.from, arguments.to).await?;
+    if context.json {
+        for action in &replay.actions {
+            output::line(&action.body)?;
+        }
+        return Ok(Exit::Done);
+    }
+    let mut rows = Vec::new();
+    for action in &replay.actions {
+        let body: Value = serde_json::from_str(&action.body)?;
+        let shown = |value: &Value| match value.as_f64() {
+            Some(number) => format!("{number:.4}"),
+            None => "-".to_owned(),
+        };
+        let evidence = &body["evidence"];
+        rows.push(vec![
+            body["window_start"].as_str().unwrap_or("-").to_owned(),
+            action.segment.clone(),
+            action.transition.previous.as_str().to_owned(),
+            action.transition.state.as_str().to_owned(),
+            action.transition.severity.as_str().to_owned(),
+            evidence["measure"].as_str().unwrap_or("-").to_owned(),
+            shown(&evidence["value"]),
+            shown(&evidence["threshold"]),
+        ]);
+    }
+    let header = [
+        "window",
+        "segment",
+        "from",
+        "to",
+        "severity",
+        "measure",
+        "value",
+        "threshold",
+    ];
+    if !rows.is_empty() {
+        output::line(output::table(&header, &rows).trim_end())?;
+    }
+    output::line(&summary(&replay))?;
+    Ok(Exit::Done)
+}
+
+/// What was looked at, and how often it would have fired.
+fn summary(replay: &Replay) -> String {
+    let fired = replay
+        .actions
+        .iter()
+        .filter(|action| action.transition.state.fires() && !action.transition.previous.fires())
+        .count();
+    let time = |time_us: i64| {
+        chrono::DateTime::<chrono::Utc>::from_timestamp_micros(time_us).map_or_else(
+            || "-".to_owned(),
+            |time| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+        )
+    };
+    if replay.from_us >= replay.to_us {
+        return format!(
+            "no window is closed between {} and the end of the range; the watermark has not passed it",
+            time(replay.from_us)
+        );
+    }
+    format!(
+        "{} to {}: {} segments with data, fired {fired} times",
+        time(replay.from_us),
+        time(replay.to_us),
+        replay.segments
+    )
+}

@@ -1,0 +1,146 @@
+//! Two processes decide and publish, and are killed around their commits: what is on the topic is what was decided,
+//! each once, and says what one process that is never killed would have said.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use serde_json::{Value, json};
+
+use crate::harness::events::{trace, with};
+use crate::harness::farol::Farol;
+use crate::harness::kafka::{RealKafka, Record, read_committed};
+use crate::harness::{PATIENCE, wait_until};
+
+const ROLES: &str = "ingest,jobs,triggers,publisher";
+
+const RULE: &str = "name: errors\non: performance\nwindow: 10s\nby: [service]\n\
+    when: error_rate > 0.3 AND requests >= 5\nseverity: critical\n";
+
+/// Measures by ten seconds, so that a test sees many windows close.
+const JOB: &str = "name: calls\nreads: traces\nwindow: 10s\nsegments: [service]\n\
+    partials: {requests: sum, errors: sum}\nmeasures: {error_rate: {expr: errors / requests}}\n";
+
+const SQL: &str = "SELECT event_time, service, 1 AS requests, \
+    CASE WHEN status = 'error' THEN 1 ELSE 0 END AS errors FROM traces\n";
+
+/// The calls of one window of ten seconds: every third window is an incident. Some calls of the window before are late.
+fn window(start: DateTime<Utc>, number: usize) -> Vec<Record> {
+    let call = |at: usize| {
+        let late = at % 10 == 9 && number > 0;
+        let time = start + TimeDelta::milliseconds(10_000 * number as i64 + 100 * at as i64)
+            - TimeDelta::seconds(if late { 10 } else { 0 });
+        let id = format!("c-{number:05}-{at:02}");
+        let fields = json!({
+            "event_time": time.to_rfc3339_opts(SecondsFormat::Millis, true),
+            "service": if at.is_multiple_of(2) { "checkout" } else { "search" },
+            "status": if number % 3 == 1 && at.is_multiple_of(2) { "error" } else { "ok" },
+        });
+        Record::keyed(&id, with(trace(&id), &fields).to_string())
+    };
+    (0..40).map(call).collect()
+}
+
+#[test]
+fn two_processes_killed_around_their_commits_tell_each_alert_once() {
+    let kafka = RealKafka::shared();
+    let more = "outputs: {alerts: told.alerts, metrics: told.metrics}\n\
+        ingest: {flush_interval: 100ms, idle_timeout: 1h, watermark_bound: 1s}\njobs: {interval: 50ms}\n";
+    let farol = Farol::new(&kafka.brokers(), &[("told.traces", "trace", 2)], more);
+    let pipelines = farol.path().join("pipelines");
+    fs::create_dir_all(pipelines.join("triggers")).expect("a directory");
+    fs::create_dir_all(pipelines.join("jobs")).expect("a directory");
+    fs::write(
+        pipelines.join("triggers/errors.yaml"),
+        RULE.replace("performance", "calls"),
+    )
+    .expect("a rule");
+    fs::write(pipelines.join("jobs/calls.yaml"), JOB).expect("a job");
+    fs::write(pipelines.join("jobs/calls.sql"), SQL).expect("a job");
+    farol.ok(&["topics", "create"]);
+    let start = DateTime::from_timestamp(Utc::now().timestamp() / 60 * 60, 0).expect("a time")
+        - TimeDelta::minutes(50);
+    let mut sent = 0;
+    let run = ["run", "--roles", ROLES];
+    let steady = farol.start(&run);
+    for point in [
+        "triggers.before_commit",
+        "triggers.after_commit",
+        "publisher.before_commit",
+        "publisher.after_commit",
+    ] {
+        for pass in [1, 2] {
+            let failpoint = format!("{point}=kill@{pass}");
+            let mut process = farol.start_with_failpoint(&run, &failpoint);
+            let status = wait_until(&format!("{failpoint} kills"), PATIENCE, || {
+                // Event time runs faster than the clock, but must not pass it.
+                if sent < 280 {
+                    kafka.send("told.traces", window(start, sent));
+                    sent += 1;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(250));
+                process.ended()
+            });
+            assert_eq!(
+                status.signal(),
+                Some(9),
+                "{failpoint}: {}",
+                process.stderr()
+            );
+        }
+    }
+    steady.kill();
+    farol.ok(&["run", "--roles", ROLES, "--drain"]);
+
+    let told = read_committed(&kafka.brokers(), "told.alerts");
+    let ids: Vec<_> = told
+        .iter()
+        .map(|alert| alert.body["action_id"].clone())
+        .collect();
+    let rows = farol.sql("SELECT action_id FROM actions ORDER BY sequence");
+    let stored: Vec<_> = rows
+        .into_iter()
+        .map(|row| row["action_id"].clone())
+        .collect();
+    assert_eq!(
+        ids, stored,
+        "the topic holds what the table holds, in its order"
+    );
+    let different: BTreeSet<_> = ids.iter().map(Value::to_string).collect();
+    assert_eq!(different.len(), ids.len(), "none twice");
+
+    // What stands of each window, by its highest revision, is what the rule says of all the rows.
+    let mut stands = BTreeMap::<(String, String), (i64, Value)>::new();
+    for alert in told.iter().filter(|alert| alert.body["rule"] == "errors") {
+        let body = &alert.body;
+        let key = (
+            body["segment"].to_string(),
+            body["window_start"].to_string(),
+        );
+        let revision = body["revision"].as_i64().expect("a number");
+        let said =
+            (body["payload"]["cause"] != "withdrawn").then(|| body["payload"]["state"].clone());
+        let known = stands.entry(key).or_insert((-1, Value::Null));
+        assert!(revision > known.0, "revisions grow: {body}");
+        *known = (revision, said.unwrap_or(Value::Null));
+    }
+    let stands: Vec<_> = stands
+        .into_iter()
+        .filter(|(_, (_, state))| !state.is_null())
+        .map(|((_, window), (_, state))| (window, state))
+        .collect();
+    let incidents = (0..sent).filter(|number| number % 3 == 1);
+    let time = |number: usize| {
+        let time = start + TimeDelta::seconds(10 * number as i64);
+        json!(time.to_rfc3339_opts(SecondsFormat::Secs, true)).to_string()
+    };
+    let mut expected = Vec::new();
+    for number in incidents {
+        expected.push((time(number), json!("alert")));
+        if number + 1 < sent {
+            expected.push((time(number + 1), json!("recovered")));
+        }
+    }
+    assert_eq!(stands, expected);
+}
