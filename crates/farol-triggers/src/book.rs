@@ -102,9 +102,9 @@ impl Book {
     /// The windows to look at, with those before `horizon_us` history.
     pub fn range(&self, horizon_us: i64, closed_us: i64) -> Range {
         let horizon_us = floor(horizon_us, self.rule.window_us).min(closed_us);
-        let hold_us = i64::from(self.rule.hold_windows).saturating_mul(self.rule.window_us);
+        let memory_us = Terms::from(self.rule.as_ref()).memory_us();
         Range {
-            start_us: horizon_us.saturating_sub(hold_us),
+            start_us: horizon_us.saturating_sub(memory_us),
             horizon_us,
             closed_us,
         }

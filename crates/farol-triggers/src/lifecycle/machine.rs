@@ -1,5 +1,7 @@
 //! The machine: what one window after the other makes of a segment's state.
 
+use std::collections::VecDeque;
+
 use super::{Cause, Seen, State, Transition};
 use crate::rule::{Judgement, NoData, Rule, Severity};
 
@@ -18,6 +20,17 @@ pub struct Terms {
     pub renotify_us: Option<i64>,
     /// How bad it is that there are no rows.
     pub no_data_severity: Severity,
+}
+
+impl Terms {
+    /// How long a window that held counts: twice as long as it must hold. So the state at a window depends on no
+    /// window that is further back, but through what was published; and what was published stays right when the
+    /// windows that led to it are no longer read.
+    pub fn memory_us(&self) -> i64 {
+        i64::from(self.hold_windows)
+            .saturating_mul(2)
+            .saturating_mul(self.window_us)
+    }
 }
 
 impl From<&Rule> for Terms {
@@ -39,12 +52,11 @@ pub struct Machine {
     state: State,
     severity: Severity,
     since_us: i64,
-    /// Windows in a row that held, and the first of them. A window that is not known leaves them as they are.
-    held: u32,
-    held_since_us: i64,
-    /// Windows in a row without rows, and the first of them.
+    /// The last windows that held, as many as must; none did not hold in between. A window that is not known
+    /// leaves them as they are, but none is remembered for longer than [`Terms::memory_us`].
+    held: VecDeque<i64>,
+    /// Windows in a row without rows.
     absent: u32,
-    absent_since_us: i64,
     /// The window at which it was last said that it fires.
     notified_us: i64,
     /// The window at which it recovered.
@@ -58,10 +70,8 @@ impl Machine {
             state: State::Ok,
             severity: Severity::Info,
             since_us: 0,
-            held: 0,
-            held_since_us: 0,
+            held: VecDeque::new(),
             absent: 0,
-            absent_since_us: 0,
             notified_us: 0,
             recovered_us: None,
         }
@@ -87,25 +97,25 @@ impl Machine {
 
     /// Counts a window of history: nothing follows from it but what was published.
     pub fn pass(&mut self, terms: &Terms, window_us: i64, seen: Seen) {
-        if let Some(judgement) = self.judged(terms, window_us, seen) {
-            self.count(window_us, judgement.holds);
+        if let Some(judgement) = self.judged(terms, seen) {
+            self.count(terms, window_us, judgement.holds);
         }
     }
 
     /// Takes a window; says what happens at it.
     pub fn step(&mut self, terms: &Terms, window_us: i64, seen: Seen) -> Option<Transition> {
         let has_rows = seen != Seen::Nothing;
-        let Some(judgement) = self.judged(terms, window_us, seen) else {
-            return self.absence(terms);
+        let Some(judgement) = self.judged(terms, seen) else {
+            return self.absence(terms, window_us);
         };
-        self.count(window_us, judgement.holds);
+        self.count(terms, window_us, judgement.holds);
         if self.state.fires() {
             return self.firing(terms, window_us, judgement);
         }
         let cooling = |at: i64| window_us < at.saturating_add(terms.cooldown_us);
-        let ready = judgement.holds == Some(true) && self.held >= terms.hold_windows;
+        let ready = judgement.holds == Some(true) && self.held.len() >= terms.hold_windows as usize;
         if ready && !self.recovered_us.is_some_and(cooling) {
-            let since_us = self.held_since_us;
+            let since_us = self.held.front().copied().unwrap_or(window_us);
             self.notified_us = window_us;
             return Some(self.go(
                 State::firing(judgement.severity),
@@ -120,16 +130,13 @@ impl Machine {
     }
 
     /// What the window says; `None` where it has no rows and that is no answer.
-    fn judged(&mut self, terms: &Terms, window_us: i64, seen: Seen) -> Option<Judgement> {
+    fn judged(&mut self, terms: &Terms, seen: Seen) -> Option<Judgement> {
         match seen {
             Seen::Data(judgement) => {
                 self.absent = 0;
                 Some(judgement)
             }
             Seen::Nothing => {
-                if self.absent == 0 {
-                    self.absent_since_us = window_us;
-                }
                 self.absent = self.absent.saturating_add(1);
                 (terms.no_data == NoData::Ok).then_some(Judgement {
                     holds: Some(false),
@@ -140,25 +147,32 @@ impl Machine {
         }
     }
 
-    fn count(&mut self, window_us: i64, holds: Option<bool>) {
+    fn count(&mut self, terms: &Terms, window_us: i64, holds: Option<bool>) {
+        let forgotten_us = window_us.saturating_sub(terms.memory_us());
+        while self.held.front().is_some_and(|at| *at <= forgotten_us) {
+            self.held.pop_front();
+        }
         match holds {
             Some(true) => {
-                if self.held == 0 {
-                    self.held_since_us = window_us;
+                self.held.push_back(window_us);
+                if self.held.len() > terms.hold_windows as usize {
+                    self.held.pop_front();
                 }
-                self.held = self.held.saturating_add(1);
             }
-            Some(false) => self.held = 0,
+            Some(false) => self.held.clear(),
             None => {}
         }
     }
 
-    fn absence(&mut self, terms: &Terms) -> Option<Transition> {
+    fn absence(&mut self, terms: &Terms, window_us: i64) -> Option<Transition> {
         let due = terms.no_data == NoData::Alert && self.absent >= terms.hold_windows;
         if !due || self.state == State::NoData {
             return None;
         }
-        Some(self.go(State::NoData, terms.no_data_severity, self.absent_since_us))
+        let before =
+            i64::from(terms.hold_windows.saturating_sub(1)).saturating_mul(terms.window_us);
+        let since_us = window_us.saturating_sub(before);
+        Some(self.go(State::NoData, terms.no_data_severity, since_us))
     }
 
     fn firing(

@@ -126,6 +126,11 @@ fn it_must_hold_for_as_long_as_the_rule_says() {
         "3:alert 4:recovered",
         "what is not known does not count, nor begin anew"
     );
+    assert_eq!(
+        run(&terms, "!????!!."),
+        "",
+        "what held is forgotten after twice that time"
+    );
     let decided = Published::default().decide(&terms, "..!!!", 0);
     assert_eq!(decided[0].transition.since_us, 2 * MINUTE);
 }
@@ -152,7 +157,7 @@ fn windows_without_rows_mean_what_the_rule_says() {
     assert_eq!(run(&alert, ". .   .."), "4:no_data 6:ok");
     assert_eq!(
         run(&alert, "!!   !!."),
-        "1:alert 3:no_data 5:alert 7:recovered"
+        "1:alert 3:no_data 5:ok 6:alert 7:recovered"
     );
 }
 
@@ -282,5 +287,32 @@ proptest! {
         let mut straight = Published::default();
         straight.decide(&terms, &windows, 0);
         prop_assert_eq!(stopped.messages, straight.messages);
+    }
+
+    /// As time goes by, windows become history and the rows that led to them are not read any more. What was published
+    /// of the others does not change by that.
+    #[test]
+    fn nothing_is_said_anew_because_time_went_by(terms in any_terms(), digits in prop::collection::vec(0..7_usize, 1..30), age in 1..9_i64) {
+        let letters: Vec<char> = digits.iter().map(|digit| ['!', '!', 'W', '.', '?', '~', ' '][*digit]).collect();
+        let windows: String = letters.iter().collect();
+        let mut facts: BTreeMap<i64, Fact> = BTreeMap::new();
+        let mut messages = Vec::new();
+        for closed in 1..=letters.len() as i64 {
+            let horizon_us = (closed - age).max(0) * MINUTE;
+            let start_us = (horizon_us - terms.memory_us()).max(0);
+            let mut before = Machine::new();
+            for (window_us, fact) in facts.range(..start_us) {
+                before.take(&terms, *window_us, &fact.transition);
+            }
+            let range = Range { start_us, horizon_us, closed_us: closed * MINUTE };
+            let recent = facts.range(start_us..).map(|(window_us, fact)| (*window_us, *fact)).collect();
+            for one in decide(&terms, &before, &recent, range, |window_us| seen(letters[(window_us / MINUTE) as usize])) {
+                facts.insert(one.window_us, Fact { transition: one.transition, revision: one.revision });
+                messages.push(one);
+            }
+        }
+        let mut straight = Published::default();
+        straight.decide(&terms, &windows, 0);
+        prop_assert_eq!(messages, straight.messages);
     }
 }
