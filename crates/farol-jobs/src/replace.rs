@@ -19,7 +19,7 @@ use farol_lake::{LakeError, Outcome, Step, Table, Upload};
 use crate::aggregate::{contributions, within};
 use crate::definition::{Mode, WINDOW_START};
 use crate::error::JobError;
-use crate::progress::{Progress, progress};
+use crate::progress::Progress;
 use crate::recompute;
 use crate::step::{Runner, Stepped, working_context};
 use crate::writer::Series;
@@ -113,14 +113,10 @@ pub async fn next_piece(runner: &mut Runner, plan: &mut Plan) -> Result<u64, Job
             return Ok(partials);
         }
     }
-    Err(overtaken(runner))
-}
-
-fn overtaken(runner: &Runner) -> JobError {
-    JobError::Overtaken {
+    Err(JobError::Overtaken {
         job: runner.job.name().to_owned(),
         attempts: ATTEMPTS_MAX,
-    }
+    })
 }
 
 /// Replaces every window that the input still has rows of, and moves the job's progress.
@@ -171,15 +167,8 @@ pub(crate) async fn rebuild(
 
 /// The files that hold partials of a range, and the progress that they stand for.
 async fn files_of(runner: &Runner, range: (i64, i64)) -> Result<(Replacement, Progress), JobError> {
-    for _ in 0..ATTEMPTS_MAX {
-        let before = progress(&runner.output, &runner.job).await?;
-        let found = Replacement::of_range(&runner.output, WINDOW_START, Some(range)).await?;
-        // Whoever adds partials moves the progress: where it stayed, the files are those of it.
-        if progress(&runner.output, &runner.job).await?.version == before.version {
-            return Ok((found, before));
-        }
-    }
-    Err(overtaken(runner))
+    let (found, marks) = Replacement::of_range(&runner.output, WINDOW_START, Some(range)).await?;
+    Ok((found, Progress::of(&runner.job, &marks)))
 }
 
 /// What is to be committed in place of a range.

@@ -1,7 +1,7 @@
 //! Other rows in place of some files' rows, in one commit, under the guard of all maintenance.
 //!
-//! The guard is read before the files are: whoever commits under it in between moves it, and this commit is then
-//! overtaken. The caller adds its own step, and so excludes whom it has to.
+//! The guard and the files are read at one version: whoever commits under the guard since has moved it, and this commit
+//! is then overtaken. The caller adds its own step, and so excludes whom it has to.
 
 use chrono::{DateTime, Utc};
 use deltalake::kernel::{LogicalFileView, Remove};
@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::compact::{guard, next};
 use super::snapshot::{self, Snapshot};
 use crate::additions::AddedFile;
-use crate::commit::{Commit, Operation, Outcome, Step, Upload};
+use crate::commit::{Commit, Marks, Operation, Outcome, Step, Upload};
 use crate::error::LakeError;
 use crate::table::Table;
 
@@ -56,18 +56,16 @@ impl Replacement {
         table: &Table,
         column: &str,
         range: Option<(i64, i64)>,
-    ) -> Result<Self, LakeError> {
+    ) -> Result<(Self, Marks), LakeError> {
         let guard = guard(table.name());
-        let turn = table.marks(&guard).await?.get(&guard).copied();
-        let views = Snapshot::load(table).await?.views()?;
+        let (version, marks) = table.version_and_marks("").await?;
+        let turn = marks.get(&guard).copied();
+        let views = Snapshot::at(table, version).await?.views()?;
         let within = |view: &&LogicalFileView| {
             range.is_none_or(|range| may_overlap(view.stats().as_deref(), column, range))
         };
-        Ok(Self::new(
-            views.iter().filter(within),
-            turn,
-            Operation::Delete,
-        ))
+        let views = views.iter().filter(within);
+        Ok((Self::new(views, turn, Operation::Delete), marks))
     }
 
     /// Commits other rows in place of the files', with the caller's own progress.

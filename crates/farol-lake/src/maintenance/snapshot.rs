@@ -23,6 +23,13 @@ impl Snapshot {
         })
     }
 
+    /// Reads a version.
+    pub async fn at(table: &Table, version: i64) -> Result<Self, LakeError> {
+        let mut delta = DeltaTable::new(table.inner().log_store.clone());
+        delta.load_version(version.unsigned_abs()).await?;
+        Ok(Self { delta })
+    }
+
     /// The Delta library's table.
     pub fn delta(&self) -> &DeltaTable {
         &self.delta
