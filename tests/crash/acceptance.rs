@@ -8,6 +8,16 @@ use crate::harness::{python, root, shared_data};
 
 #[test]
 fn an_independent_producer_and_reader_agree_after_kills() {
+    agree("ingest", "6");
+}
+
+/// From events to alerts: the roles of the whole loop are killed.
+#[test]
+fn measures_and_alerts_are_those_of_an_independent_reader_after_kills() {
+    agree("loop", "12");
+}
+
+fn agree(stage: &str, kills: &str) {
     let Some(script) = shared_data("acceptance/exactly_once.py") else {
         return;
     };
@@ -28,11 +38,11 @@ fn an_independent_producer_and_reader_agree_after_kills() {
             "--farol",
             env!("CARGO_BIN_EXE_farol"),
             "--stage",
-            "ingest",
+            stage,
             "--events",
             "20000",
             "--kills",
-            "6",
+            kills,
         ])
         .args(["--failpoints", "--port", &two_free_ports().to_string()])
         .env(

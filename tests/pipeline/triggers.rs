@@ -295,6 +295,48 @@ fn a_rule_that_cannot_run_is_refused_with_its_place() {
     );
 }
 
+/// As a person would see it: what `alerts` says of a job that fails, without what was said before.
+fn states(name: &str) -> Vec<Value> {
+    let told = alerts(name, "job-failing");
+    told.iter()
+        .map(|alert| alert.body["payload"]["state"].clone())
+        .collect()
+}
+
+#[test]
+fn a_job_that_fails_is_an_alert_and_its_recovery_follows() {
+    let (kafka, name) = (RealKafka::shared(), "failing");
+    let farol = prepared(name);
+    farol.ok(&["job", "new", "mine"]);
+    let sql = farol.path().join("pipelines/jobs/mine.sql");
+    let good = fs::read_to_string(&sql).expect("the file that was written");
+    // It fails where its rows are: this text is no number.
+    let bad = good.replace("1 AS requests", "CAST(service AS BIGINT) AS requests");
+    assert_ne!(bad, good);
+    fs::write(&sql, bad).expect("a change");
+    kafka.send("failing.traces", calls("checkout", minute(3), 40, 1, "a"));
+    let run = ["run", "--roles", "ingest,jobs,triggers,publisher"];
+    let process = farol.start(&run);
+    wait_until("the failure is told", PATIENCE, || {
+        (states(name) == ["alert"]).then_some(())
+    });
+    let alert = alerts(name, "job-failing").remove(0).body;
+    assert_eq!(alert["segment"], json!({"job": "mine"}));
+    assert_eq!(alert["severity"], "critical");
+    let error = alert["payload"]["error"].as_str().expect("a text");
+    assert!(error.contains("checkout"), "{error}");
+    assert!(alert["evidence"]["tables"]["partials/mine"].is_i64());
+    assert_eq!(process.stop(), Some(0));
+
+    fs::write(&sql, good).expect("a change");
+    let process = farol.start(&run);
+    wait_until("the recovery is told", PATIENCE, || {
+        (states(name) == ["alert", "recovered"]).then_some(())
+    });
+    assert_eq!(process.stop(), Some(0));
+    compare(&farol, name);
+}
+
 #[test]
 fn an_alert_is_on_the_topic_soon_after_its_window_is_closed() {
     let (kafka, name) = (RealKafka::shared(), "soon");

@@ -105,7 +105,7 @@ pub async fn status(lake: &Lake, jobs: &Jobs) -> Result<Vec<JobStatus>, LakeErro
         let (mut progress, mut error) = (Progress::default(), None);
         if let Some(partials) = lake.existing(&job.table_name()).await? {
             progress = self::progress(&partials, job).await?;
-            error = read_error(&partials).await?;
+            error = failure(&partials).await?;
         }
         let input = lake.existing(job.reads()).await?;
         let behind = match input {
@@ -129,7 +129,11 @@ struct ErrorFile {
     error: String,
 }
 
-async fn read_error(partials: &Table) -> Result<Option<String>, LakeError> {
+/// Why a job fails, as it was last noted beside its partials; `None` where it does not.
+///
+/// # Errors
+/// Where the store cannot be read.
+pub async fn failure(partials: &Table) -> Result<Option<String>, LakeError> {
     match partials.store().get(&Path::from(ERROR_FILE)).await {
         Ok(found) => {
             let bytes = found.bytes().await?;

@@ -56,82 +56,121 @@ pub struct Action {
     pub body: String,
 }
 
-/// Makes the row for a decision. Its place in the order is the caller's to give.
-pub fn action(rule: &Rule, segment: &Segment, decided: &Decided, evidence: &Evidence) -> Action {
-    let segment_json = segment.to_json(&rule.by);
-    let segment_text = segment_json.to_string();
-    let alert_id = hash(&[&rule.name, &segment_text]);
-    let Transition {
-        cause,
-        state,
-        previous,
-        severity,
-        since_us,
-    } = decided.transition;
-    let what = format!(
-        "{}:{}>{}:{}",
-        cause.as_str(),
-        previous.as_str(),
-        state.as_str(),
-        severity.as_str()
-    );
-    let action_id = hash(&[
-        &rule.name,
-        &segment_text,
-        &decided.window_us.to_string(),
-        &what,
-        &decided.revision.to_string(),
-    ]);
-    let window_end_us = decided.window_us + rule.window_us;
-    let sql = evidence
-        .measure
-        .as_ref()
-        .map(|measure| measure_sql(rule, segment, decided.window_us, measure));
-    let tables: serde_json::Map<String, Value> = evidence
-        .tables
-        .iter()
-        .map(|(name, version)| (name.clone(), Value::from(*version)))
-        .collect();
-    let body = json!({
-        "action_id": action_id,
-        "kind": ALERT,
-        "rule": rule.name,
-        "segment": segment_json,
-        "window_start": rfc3339(decided.window_us),
-        "window_end": rfc3339(window_end_us),
-        "revision": decided.revision,
-        "severity": severity.as_str(),
-        "evidence": {
-            "measure": evidence.measure,
-            "value": evidence.compared.value,
-            "threshold": evidence.compared.threshold,
-            "baseline": evidence.compared.baseline,
-            "samples": evidence.samples,
+/// What a message says, whoever decided it.
+pub(crate) struct Message<'a> {
+    /// The rule.
+    pub rule: &'a str,
+    /// What it is about.
+    pub segment: Value,
+    /// The width of the window, in microseconds.
+    pub width_us: i64,
+    /// The decision.
+    pub decided: &'a Decided,
+    /// What supports it, by the names of the published schema.
+    pub evidence: Value,
+    /// Where a person reads what to do.
+    pub runbook: Option<&'a str>,
+    /// What went wrong, in its own words.
+    pub error: Option<&'a str>,
+}
+
+impl Message<'_> {
+    /// Makes the row. Its place in the order is the caller's to give.
+    pub fn action(self) -> Action {
+        let segment_text = self.segment.to_string();
+        let alert_id = hash(&[self.rule, &segment_text]);
+        let window_us = self.decided.window_us;
+        let revision = self.decided.revision;
+        let Transition {
+            cause,
+            state,
+            previous,
+            severity,
+            since_us,
+        } = self.decided.transition;
+        let [cause, previous, state, severity] = [
+            cause.as_str(),
+            previous.as_str(),
+            state.as_str(),
+            severity.as_str(),
+        ];
+        let action_id = hash(&[
+            self.rule,
+            &segment_text,
+            &window_us.to_string(),
+            &format!("{cause}:{previous}>{state}:{severity}"),
+            &revision.to_string(),
+        ]);
+        let window_end_us = window_us.saturating_add(self.width_us);
+        let body = json!({
+            "action_id": action_id,
+            "kind": ALERT,
+            "rule": self.rule,
+            "segment": self.segment,
+            "window_start": rfc3339(window_us),
+            "window_end": rfc3339(window_end_us),
+            "revision": revision,
+            "severity": severity,
+            "evidence": self.evidence,
+            "runbook": self.runbook,
+            "payload": {
+                "alert_id": alert_id,
+                "state": state,
+                "previous_state": previous,
+                "since": rfc3339(since_us),
+                "cause": cause,
+                "error": self.error,
+            },
+        });
+        Action {
+            sequence: 0,
+            action_id,
+            kind: ALERT.to_owned(),
+            rule: self.rule.to_owned(),
+            segment: segment_text,
+            alert_id,
+            window_us,
+            window_end_us,
+            revision,
+            transition: self.decided.transition,
+            body: body.to_string(),
+        }
+    }
+}
+
+impl Evidence {
+    /// By the names of the published schema. `sql` gives the value, where there is one.
+    pub(crate) fn to_json(&self, sql: Option<&str>) -> Value {
+        let tables = self.tables.iter();
+        let tables: serde_json::Map<String, Value> = tables
+            .map(|(name, version)| (name.clone(), Value::from(*version)))
+            .collect();
+        json!({
+            "measure": self.measure,
+            "value": self.compared.value,
+            "threshold": self.compared.threshold,
+            "baseline": self.compared.baseline,
+            "samples": self.samples,
             "sql": sql,
             "tables": tables,
-        },
-        "runbook": rule.runbook,
-        "payload": {
-            "alert_id": alert_id,
-            "state": state.as_str(),
-            "previous_state": previous.as_str(),
-            "since": rfc3339(since_us),
-            "cause": cause.as_str(),
-        },
-    });
-    Action {
-        sequence: 0,
-        action_id,
-        kind: ALERT.to_owned(),
-        rule: rule.name.clone(),
-        segment: segment_text,
-        alert_id,
-        window_us: decided.window_us,
-        window_end_us,
-        revision: decided.revision,
-        transition: decided.transition,
-        body: body.to_string(),
+        })
     }
+}
+
+/// Makes the row for a rule's decision.
+pub fn action(rule: &Rule, segment: &Segment, decided: &Decided, evidence: &Evidence) -> Action {
+    let measure = evidence.measure.as_ref();
+    let sql = measure.map(|measure| measure_sql(rule, segment, decided.window_us, measure));
+    let message = Message {
+        rule: &rule.name,
+        segment: segment.to_json(&rule.by),
+        width_us: rule.window_us,
+        decided,
+        evidence: evidence.to_json(sql.as_deref()),
+        runbook: rule.runbook.as_deref(),
+        error: None,
+    };
+    message.action()
 }
 
 /// The query that gives a measure's value in a window.

@@ -9,6 +9,7 @@
 //! * [`condition`] is the language of `when`; [`rule`] reads and checks files against the jobs that there are.
 //! * [`lifecycle`] is the state machine of one rule and segment, a pure function over windows.
 //! * [`service`] steps: reads what is new, decides, commits; [`run`] plays it as a role.
+//! * `job_failure` tells of jobs that fail, as no rule can.
 //! * [`action`](mod@action) is what is decided, with its evidence and its message; `outbox` keeps it in the lake.
 //! * [`publisher`] sends the outbox to Kafka, in order, each action once.
 //! * [`replay`](mod@replay) shows when a rule would have fired.
@@ -16,11 +17,14 @@
 pub mod action;
 mod book;
 mod catalog;
+mod closing;
 pub mod condition;
 mod duration;
 mod error;
 mod history;
+mod job_failure;
 pub mod lifecycle;
+mod look;
 mod outbox;
 #[cfg(test)]
 mod published_schema;

@@ -96,6 +96,7 @@ fn schema() -> Value {
         "state": said(json!({"enum": states}), "from this window on"),
         "previous_state": said(json!({"enum": states}), "what was said before"),
         "since": said(time(), "the start of the state's first window"),
+        "error": said(json!({"type": ["string", "null"]}), "what a failing job says (rule job-failing)"),
         "cause": said(json!({"enum": Cause::ALL.map(Cause::as_str)}), "changed: a transition; renotified: it lasts; withdrawn: late data took an earlier message back"),
     }));
     let mut schema = object(&json!({

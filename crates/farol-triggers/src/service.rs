@@ -10,35 +10,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fail::fail_point;
-use farol_jobs::{Job, Jobs, Progress, views};
+use farol_jobs::{Jobs, views};
 use farol_lake::sql::Session;
-use farol_lake::{
-    ACTIONS, AdditionLimits, Commit, Lake, LakeError, Marks, Outcome, Step, Table, TableSpec,
-};
-use futures::TryStreamExt as _;
+use farol_lake::{ACTIONS, Commit, Lake, LakeError, Marks, Outcome, Step, Table, TableSpec};
 
 use crate::action::{Action, Evidence, action, has_samples};
-use crate::book::{Book, Failure};
+use crate::book::Book;
+use crate::closing::{closed, due, everything, present};
 use crate::error::TriggerError;
 use crate::history::Before;
+use crate::job_failure::JobFailures;
 use crate::lifecycle::{Decided, State};
+use crate::look::{Look, Partials, dirty};
 use crate::outbox::{self, MARKS, NEXT_ACTION, STEP};
 use crate::rule::{Rule, Rules};
 use crate::samples;
 use crate::segment::Segment;
 use crate::time::{floor, now_us};
 
-/// What one look at new partials may take; more is read as a whole.
-const LIMITS: AdditionLimits = AdditionLimits {
-    versions: 1_000,
-    bytes: 256 << 20,
-};
-
 /// Actions that one commit holds.
 const ACTIONS_MAX: usize = 10_000;
 
-/// Times that a version is looked for between two others' commits, before it is named as it was first found.
-const STEADY_LOOKS: u32 = 3;
+pub use crate::closing::Closing;
 
 /// What came of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,15 +47,6 @@ pub enum Stepped {
     Overtaken,
 }
 
-/// Which windows count as closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Closing {
-    /// Those whose end the watermark has passed.
-    Watermark,
-    /// All that have rows: nothing more will come.
-    Everything,
-}
-
 /// Triggers at work.
 pub struct Service {
     lake: Lake,
@@ -71,8 +55,8 @@ pub struct Service {
     actions: Table,
     max_age_us: i64,
     books: Vec<Book>,
-    /// The jobs' tables of partials that were there when they were looked for.
-    partials: BTreeMap<String, Table>,
+    partials: Partials,
+    failures: JobFailures,
     /// The number of the first action that was not read.
     read_to: i64,
     /// The marks of the `actions` table, as the facts were read; `None`: they are to be read.
@@ -105,7 +89,8 @@ impl Service {
             actions,
             max_age_us,
             books: rules.iter().cloned().map(Book::new).collect(),
-            partials: BTreeMap::new(),
+            partials: Partials::default(),
+            failures: JobFailures::default(),
             read_to: 0,
             marks: None,
         })
@@ -147,6 +132,7 @@ impl Service {
 
     fn take(&mut self, action: &Action) {
         self.read_to = self.read_to.max(action.sequence + 1);
+        self.failures.take(action);
         let book = self
             .books
             .iter_mut()
@@ -202,6 +188,11 @@ impl Service {
                 break;
             }
         }
+        let failing = self
+            .failures
+            .decide(&self.lake, &self.jobs, &mut self.partials)
+            .await?;
+        decisions.actions.extend(failing);
         let next = marks.get(NEXT_ACTION).copied().unwrap_or(0);
         for (place, action) in decisions.actions.iter_mut().enumerate() {
             action.sequence = next + place as i64;
@@ -215,35 +206,19 @@ impl Service {
 
     /// What each job that a rule reads has come to.
     async fn looks(&mut self) -> Result<BTreeMap<String, Look>, TriggerError> {
+        let read: BTreeSet<_> = self
+            .books
+            .iter()
+            .map(|book| book.rule.job.clone())
+            .collect();
         let mut looks = BTreeMap::new();
-        for place in 0..self.books.len() {
-            let name = self.books[place].rule.job.clone();
-            let Some(job) = self
-                .jobs
-                .get(&name)
-                .filter(|_| !looks.contains_key(&name))
-                .cloned()
-            else {
+        for name in read {
+            let Some(job) = self.jobs.get(&name).cloned() else {
                 continue;
             };
-            // The handle is kept: it has read the log, and reads on from there.
-            let table = match self.partials.get(&name) {
-                Some(table) => table.clone(),
-                None => match self.lake.existing(&job.table_name()).await? {
-                    Some(table) => self.partials.entry(name.clone()).or_insert(table).clone(),
-                    None => continue,
-                },
-            };
-            let (version, progress) = look(&table, &job).await?;
-            looks.insert(
-                name,
-                Look {
-                    table_name: job.table_name(),
-                    partials: table,
-                    version,
-                    progress,
-                },
-            );
+            if let Some(table) = self.partials.of(&self.lake, &job).await? {
+                looks.insert(name, Look::at(table, &job).await?);
+            }
         }
         Ok(looks)
     }
@@ -407,29 +382,6 @@ pub(crate) fn closed_id(rule: &Rule) -> String {
     format!("{}#closed_us", rule.app_id())
 }
 
-/// What a job has come to, as a step found it.
-struct Look {
-    table_name: String,
-    partials: Table,
-    version: i64,
-    progress: Progress,
-}
-
-/// Whether there is anything to decide for a rule.
-fn due(book: &Book, watermark_us: Option<i64>, closing: Closing) -> bool {
-    let waits = |failure: &Failure| failure.at.elapsed() < failure.pause();
-    if closing == Closing::Watermark && book.failure.as_ref().is_some_and(waits) {
-        return false;
-    }
-    let closed_us = closed(book, watermark_us);
-    closing == Closing::Everything
-        || book.stale
-        || closed_us > book.closed_us
-        || book
-            .dirty_us
-            .is_some_and(|dirty_us| Some(dirty_us) < closed_us)
-}
-
 /// Whether an error is this rule's alone, rather than the lake's.
 fn of_the_rule(error: &TriggerError) -> bool {
     matches!(
@@ -439,95 +391,6 @@ fn of_the_rule(error: &TriggerError) -> bool {
             | TriggerError::Arrow(_)
             | TriggerError::Lake(LakeError::Query(_))
     )
-}
-
-/// The partials' version and the job's progress there.
-async fn look(partials: &Table, job: &Job) -> Result<(i64, Progress), TriggerError> {
-    let (mut version, mut marks) = partials.version_and_marks(&job.app_id()).await?;
-    for _ in 0..STEADY_LOOKS {
-        let (again, later) = partials.version_and_marks(&job.app_id()).await?;
-        if again == version {
-            break;
-        }
-        (version, marks) = (again, later);
-    }
-    Ok((version, Progress::of(job, &marks)))
-}
-
-/// Notes which rows may have changed since they were read.
-async fn dirty(book: &mut Book, partials: &Table, version: i64) -> Result<(), TriggerError> {
-    let Some(known) = book.version else {
-        book.dirty_us = Some(i64::MIN / 4);
-        book.version = Some(version);
-        return Ok(());
-    };
-    if version <= known {
-        return Ok(());
-    }
-    let first = match partials.additions(known, LIMITS).await? {
-        // What was computed again may differ anywhere.
-        Some(additions) if additions.replaced => Some(i64::MIN / 4),
-        Some(additions) if additions.through >= version => {
-            if additions.files.is_empty() {
-                None
-            } else {
-                first_window(partials, additions.files).await?
-            }
-        }
-        // Too much, or too long ago, to follow: everything is read again.
-        _ => Some(i64::MIN / 4),
-    };
-    if let Some(first_us) = first {
-        let before = book.dirty_us.unwrap_or(i64::MAX);
-        book.dirty_us = Some(before.min(floor(first_us, book.rule.window_us)));
-    }
-    book.version = Some(version);
-    Ok(())
-}
-
-/// The first window that some files have rows of.
-async fn first_window(
-    partials: &Table,
-    files: Vec<farol_lake::AddedFile>,
-) -> Result<Option<i64>, TriggerError> {
-    use arrow::array::{Array as _, AsArray as _};
-    use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
-    use datafusion::functions_aggregate::expr_fn::min;
-    use datafusion::prelude::{SessionContext, col};
-    let context = SessionContext::new();
-    let rows = context.read_table(partials.added_rows(files)?)?;
-    let frame = rows.aggregate(vec![], vec![min(col("window_start"))])?;
-    let mut batches = frame.execute_stream().await?;
-    let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    while let Some(batch) = batches.try_next().await? {
-        let column = arrow::compute::cast(batch.column(0), &time)?;
-        let column = column.as_primitive::<TimestampMicrosecondType>();
-        if !column.is_empty() && column.is_valid(0) {
-            return Ok(Some(column.value(0)));
-        }
-    }
-    Ok(None)
-}
-
-/// The end of the windows that are closed by the watermark, or were closed before.
-fn closed(book: &Book, watermark_us: Option<i64>) -> Option<i64> {
-    let by_watermark = watermark_us.map(|time_us| floor(time_us, book.rule.window_us));
-    book.closed_us.max(by_watermark)
-}
-
-/// The end of the window that the clock is in.
-fn present(book: &Book, now_us: i64) -> i64 {
-    floor(now_us, book.rule.window_us).saturating_add(book.rule.window_us)
-}
-
-/// The end of all windows that have rows, but none that lies ahead of the clock.
-fn everything(book: &Book, known_us: Option<i64>, now_us: i64) -> Option<i64> {
-    let newest = book.history.newest_us();
-    let end = newest.map(|newest_us| {
-        let end_us = newest_us.saturating_add(book.rule.window_us);
-        end_us.min(present(book, now_us))
-    });
-    known_us.max(end)
 }
 
 /// What the rule compared in the window.

@@ -97,6 +97,12 @@ impl Check<'_> {
             let message = format!("`{}` is not a name", name.value);
             let help = "use letters, digits, `-`, `_` and `.`".to_owned();
             self.say(name, message, Some(help));
+        } else if name.value == crate::job_failure::RULE {
+            let message = format!(
+                "`{}` is what Farol itself tells failing jobs under",
+                name.value
+            );
+            self.say(name, message, Some("give it another name".to_owned()));
         }
     }
 
