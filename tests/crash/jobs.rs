@@ -6,6 +6,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::harness::events::{ago, ids, trace, with};
+use rand::seq::SliceRandom as _;
+use rand::{Rng as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
 use crate::harness::farol::Farol;
 use crate::harness::kafka::{RealKafka, Record};
 use crate::harness::{PATIENCE, wait_until};
@@ -94,4 +98,109 @@ fn two_processes_killed_around_the_jobs_commits_measure_as_one_that_is_not() {
         &ago(Duration::ZERO),
     ]);
     assert_eq!(measures(&farol), before);
+}
+
+/// A day of traces, by the time they happened.
+fn day(count: usize) -> Vec<(String, String)> {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let of_number = |(number, id): (usize, String)| {
+        let before = Duration::from_millis(86_400_000 / count as u64 * (count - number) as u64);
+        let fields = json!({
+            "event_time": ago(before),
+            "service": ["checkout", "search", "assistant"][rng.random_range(0..3)],
+            "status": if rng.random_ratio(1, 9) { "error" } else { "ok" },
+            "latency_ms": rng.random_range(1.0..30_000.0),
+            "time_to_first_token_ms": rng.random_range(0.1..900.0),
+            "user_id": format!("u{}", rng.random_range(0..700)),
+            "session_id": format!("s{number}"),
+            "cost": "0.000017", "currency": "USD",
+        });
+        let event = with(trace(&id), &fields).to_string();
+        (id, event)
+    };
+    let ids = ids("day", 0..count).into_iter().enumerate();
+    ids.map(of_number).collect()
+}
+
+fn send(kafka: &RealKafka, topic: &str, events: &[(String, String)]) {
+    let records = events.iter();
+    kafka.send(
+        topic,
+        records.map(|(id, event)| Record::keyed(id, event.clone())),
+    );
+}
+
+/// All partials, merged: every value, and every byte of the sketches.
+fn merged(farol: &Farol) -> Vec<Value> {
+    let mut rows = farol.sql(
+        "SELECT window_start, service, sum(requests) AS requests, sum(errors) AS errors, sum(generated_tokens) AS tokens, \
+         sum(generation_us) AS generation_us, encode(merge_quantiles(latency), 'hex') AS latency, \
+         encode(merge_quantiles(time_to_first_token), 'hex') AS first_token, encode(merge_distinct(users), 'hex') AS users, \
+         encode(merge_distinct(sessions), 'hex') AS sessions FROM partials.performance GROUP BY 1, 2 ORDER BY 1, 2",
+    );
+    rows.extend(farol.sql(
+        "SELECT window_start, service, currency, sum(cost) AS cost, sum(input_tokens) AS input_tokens FROM partials.spend \
+         GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+    ));
+    rows
+}
+
+#[test]
+fn order_lateness_repetition_and_kills_do_not_show_in_any_bit_of_the_measures() {
+    let kafka = RealKafka::shared();
+    let more = "ingest: {flush_interval: 100ms, idle_timeout: 2s}\njobs: {interval: 50ms}\n";
+    let of = |topic: &str| {
+        kafka.create_topic(topic, 2, &[]);
+        Farol::new(&kafka.brokers(), &[(topic, "trace", 2)], more)
+    };
+    let mut events = day(4_000);
+
+    let calm = of("calm.traces");
+    send(kafka, "calm.traces", &events);
+    calm.ok(&["run", "--roles", "ingest,jobs", "--drain"]);
+    let expected = merged(&calm);
+    assert!(expected.len() > 2_000, "{}", expected.len());
+
+    // Shuffled; a tenth comes up to a day late, after all others; and a fifth is delivered twice.
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    events.shuffle(&mut rng);
+    let late = events.split_off(events.len() * 9 / 10);
+    events.extend(late);
+    let wild = of("wild.traces");
+    let mut killed = 0;
+    for (number, part) in events.chunks(1_000).enumerate() {
+        let mut part = part.to_vec();
+        let again: Vec<_> = part.choose_multiple(&mut rng, 200).cloned().collect();
+        part.extend(again);
+        let point = ["jobs.before_commit", "jobs.after_commit", "ingest.after_commit"].get(number);
+        let Some(point) = point else {
+            send(kafka, "wild.traces", &part);
+            continue;
+        };
+        let mut process = wild.start_with_failpoint(&RUN, &format!("{point}=kill@2"));
+        let mut parts = part.chunks(100);
+        let status = wait_until(&format!("{point} kills"), PATIENCE, || {
+            if let Some(few) = parts.next() {
+                send(kafka, "wild.traces", few);
+            }
+            process.ended()
+        });
+        assert_eq!(status.signal(), Some(9), "{point}: {}", process.stderr());
+        killed += 1;
+        for few in parts {
+            send(kafka, "wild.traces", few);
+        }
+    }
+    assert_eq!(killed, 3);
+    wild.ok(&["run", "--roles", "ingest,jobs", "--drain"]);
+    let totals = wild.totals();
+    assert_eq!((totals.stored, totals.duplicates), (4_000, 800), "{totals:?}");
+    assert_eq!(merged(&wild), expected);
+
+    // And computed again from the rows, the same once more.
+    for job in ["performance", "spend"] {
+        let (from, to) = (ago(Duration::from_hours(48)), ago(Duration::ZERO));
+        wild.ok(&["job", "run", job, "--from", &from, "--to", &to]);
+    }
+    assert_eq!(merged(&wild), expected);
 }
