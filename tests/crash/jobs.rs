@@ -3,13 +3,12 @@
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
+use rand::seq::{IndexedRandom as _, SliceRandom as _};
+use rand::{Rng as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
 use crate::harness::events::{ago, ids, trace, with};
-use rand::seq::SliceRandom as _;
-use rand::{Rng as _, SeedableRng as _};
-use rand_chacha::ChaCha8Rng;
-
 use crate::harness::farol::Farol;
 use crate::harness::kafka::{RealKafka, Record};
 use crate::harness::{PATIENCE, wait_until};
@@ -105,9 +104,10 @@ fn day(count: usize) -> Vec<(String, String)> {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let of_number = |(number, id): (usize, String)| {
         let before = Duration::from_millis(86_400_000 / count as u64 * (count - number) as u64);
+        let service = ["checkout", "search", "assistant"][rng.random_range(0..3)];
         let fields = json!({
             "event_time": ago(before),
-            "service": ["checkout", "search", "assistant"][rng.random_range(0..3)],
+            "service": service,
             "status": if rng.random_ratio(1, 9) { "error" } else { "ok" },
             "latency_ms": rng.random_range(1.0..30_000.0),
             "time_to_first_token_ms": rng.random_range(0.1..900.0),
@@ -172,12 +172,17 @@ fn order_lateness_repetition_and_kills_do_not_show_in_any_bit_of_the_measures() 
         let mut part = part.to_vec();
         let again: Vec<_> = part.choose_multiple(&mut rng, 200).cloned().collect();
         part.extend(again);
-        let point = ["jobs.before_commit", "jobs.after_commit", "ingest.after_commit"].get(number);
+        let point = [
+            "jobs.before_commit",
+            "jobs.after_commit",
+            "ingest.after_commit",
+        ]
+        .get(number);
         let Some(point) = point else {
             send(kafka, "wild.traces", &part);
             continue;
         };
-        let mut process = wild.start_with_failpoint(&RUN, &format!("{point}=kill@2"));
+        let mut process = wild.start_with_failpoint(&RUN, &format!("{point}=kill@1"));
         let mut parts = part.chunks(100);
         let status = wait_until(&format!("{point} kills"), PATIENCE, || {
             if let Some(few) = parts.next() {
@@ -194,7 +199,11 @@ fn order_lateness_repetition_and_kills_do_not_show_in_any_bit_of_the_measures() 
     assert_eq!(killed, 3);
     wild.ok(&["run", "--roles", "ingest,jobs", "--drain"]);
     let totals = wild.totals();
-    assert_eq!((totals.stored, totals.duplicates), (4_000, 800), "{totals:?}");
+    assert_eq!(
+        (totals.stored, totals.duplicates),
+        (4_000, 800),
+        "{totals:?}"
+    );
     assert_eq!(merged(&wild), expected);
 
     // And computed again from the rows, the same once more.
