@@ -4,6 +4,8 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
+use crate::screen::LogWriter;
+
 /// Libraries whose word is not for operators. The kernel of the Delta library calls a table that is not there
 /// yet an error; the embedded broker calls a client that leaves one, and answers what it cannot do with one.
 const CHATTY: &str = "librdkafka=error,rdkafka=error,tansu_broker=off,tansu_storage=off,tansu_service=off,\
@@ -23,7 +25,7 @@ pub fn start(quiet: bool, verbose: u8) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(directives));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| LogWriter)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(verbose > 0)
         .init();

@@ -13,9 +13,11 @@ mod context;
 mod emit;
 mod exit;
 mod failpoints;
+mod flow;
 mod logging;
 mod output;
 mod progress;
+mod screen;
 mod signals;
 mod simulate;
 

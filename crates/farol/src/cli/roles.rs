@@ -55,7 +55,8 @@ impl Role {
     farol up --dir /var/lib/farol       the same without traffic, data elsewhere\n  \
     farol up --set server.http=null     without the HTTP server")]
 pub struct UpArgs {
-    /// Add simulated traffic: two hours of history first, then live
+    /// Add simulated traffic, two hours of history first, then live with an incident every six minutes; and show the
+    /// flow: events, freshness, measures of each service, alerts as they fire and recover
     #[arg(long)]
     pub demo: bool,
 }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::{Role, UpArgs};
 use crate::context::{Context, Kafka};
 use crate::exit::Exit;
+use crate::flow;
 use crate::output;
 use crate::simulate;
 
@@ -35,6 +36,8 @@ pub async fn run(context: Context, arguments: UpArgs) -> anyhow::Result<Exit> {
     let demo = arguments
         .demo
         .then(|| spawn_demo(context.clone(), shutdown.clone()));
+    let flow = (arguments.demo && !context.json && !context.quiet)
+        .then(|| tokio::spawn(flow::show(context.clone(), shutdown.clone())));
     let plan = Plan {
         roles: &Role::ALL,
         kafka: kafka.config.clone(),
@@ -46,6 +49,9 @@ pub async fn run(context: Context, arguments: UpArgs) -> anyhow::Result<Exit> {
     shutdown.cancel();
     if let Some(demo) = demo {
         demo.await.context("the simulator's task")?;
+    }
+    if let Some(flow) = flow {
+        flow.await.context("the view's task")?;
     }
     kafka.shutdown();
     drop(held);
