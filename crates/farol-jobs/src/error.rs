@@ -2,7 +2,7 @@
 
 use farol_lake::LakeError;
 
-/// A mistake in a job's files, with its place.
+/// A mistake in a file of a job or of a rule, with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DefinitionError {
     /// The file.

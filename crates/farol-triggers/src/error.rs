@@ -1,17 +1,15 @@
 //! What can go wrong with triggers, and what to do about it.
 
-use farol_jobs::JobError;
+use farol_jobs::{DefinitionError, JobError};
 use farol_kafka::KafkaError;
 use farol_lake::LakeError;
-
-use crate::rule::RuleError;
 
 /// Why triggers could not be loaded, decided or published.
 #[derive(Debug, thiserror::Error)]
 pub enum TriggerError {
     /// Rules' files are wrong.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
-    Rules(Vec<RuleError>),
+    Rules(Vec<DefinitionError>),
     /// There is no such rule.
     #[error("there is no rule `{name}`; there are {}", .known.join(", "))]
     Unknown {

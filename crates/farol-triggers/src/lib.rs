@@ -36,11 +36,10 @@ mod samples;
 mod segment;
 pub mod service;
 pub mod status;
-mod suggest;
 mod time;
 
 pub use catalog::catalog;
 pub use error::TriggerError;
 pub use role::{Health, RunOptions, run};
-pub use rule::{Rule, RuleError, Rules, Sources, load};
+pub use rule::{Rule, Rules, Sources, load};
 pub use segment::Segment;

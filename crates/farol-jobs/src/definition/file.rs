@@ -109,7 +109,7 @@ pub(super) fn read(file: &str, text: &str) -> Result<JobFile, DefinitionError> {
 }
 
 /// The name that is nearest to what was written, to suggest it; all of them where none is near.
-pub(crate) fn suggestion<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+pub fn suggestion<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<_> = names.into_iter().collect();
     let nearest = names
         .iter()

@@ -27,7 +27,7 @@ use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, lit};
 use farol_lake::TableSpec;
 
-pub(crate) use file::suggestion;
+pub use file::suggestion;
 pub use load::{Sources, load};
 pub use mode::Mode;
 pub use plan::context;

@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
+use farol_jobs::suggestion;
+
 use super::{
     Condition, Expr, Function, Kind, Mistake, Node, Operator, PastTerm, Type, Value, parse,
 };
 use crate::duration;
-use crate::suggest::suggestion;
 
 /// What a condition can name, and what else there is, to say where a name belongs.
 #[derive(Debug, Clone, Default)]

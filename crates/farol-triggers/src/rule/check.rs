@@ -1,14 +1,14 @@
 //! From what a file says to a rule that can run, or to every mistake that keeps it from running.
 
+use farol_jobs::{DefinitionError, suggestion};
 use serde_saphyr::Spanned;
 
 use super::catalog::{Catalog, Job};
 use super::file::{RuleFile, SeverityFile, read};
-use super::place::{RuleError, Source};
+use super::place::Source;
 use super::{NoData, Rule, Severity};
 use crate::condition::{self, Columns, Condition};
 use crate::duration;
-use crate::suggest::suggestion;
 
 /// Windows that `for` and looks at the past may span, each: their rows are held in memory.
 const WINDOWS_MAX: i64 = 50_000;
@@ -22,7 +22,7 @@ pub(super) fn understand(
     file: &str,
     text: &str,
     catalog: &Catalog,
-) -> Result<Rule, Vec<RuleError>> {
+) -> Result<Rule, Vec<DefinitionError>> {
     let source = Source { file, text };
     let written = read(source).map_err(|error| vec![error])?;
     let mut check = Check {
@@ -38,7 +38,7 @@ pub(super) fn understand(
 
 struct Check<'a> {
     source: Source<'a>,
-    errors: Vec<RuleError>,
+    errors: Vec<DefinitionError>,
 }
 
 impl Check<'_> {

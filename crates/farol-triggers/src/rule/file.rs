@@ -1,9 +1,10 @@
 //! A rule's YAML, with the place of everything that can be wrong.
 
+use farol_jobs::DefinitionError;
 use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
 
-use super::place::{RuleError, Source};
+use super::place::Source;
 
 /// What the file says. Unknown keys are an error.
 #[derive(Debug, Deserialize)]
@@ -44,7 +45,7 @@ pub(super) struct SeverityEntry {
 }
 
 /// Reads a rule's file.
-pub(super) fn read(source: Source<'_>) -> Result<RuleFile, RuleError> {
+pub(super) fn read(source: Source<'_>) -> Result<RuleFile, DefinitionError> {
     let options = serde_saphyr::options! { with_snippet: false };
     serde_saphyr::from_str_with_options(source.text, options).map_err(
         |error: serde_saphyr::Error| {

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use farol_jobs::DefinitionError;
+
+use super::Rule;
 use super::catalog::Catalog;
 use super::check::understand;
-use super::{Rule, RuleError};
 
 /// The rules that are part of Farol: name, YAML.
 const SHIPPED: [(&str, &str); 2] = [
@@ -60,7 +62,7 @@ impl Rules {
 ///
 /// # Errors
 /// Everything that is wrong with any of them, each with file, line and column.
-pub fn load(sources: &Sources, catalog: &Catalog) -> Result<Rules, Vec<RuleError>> {
+pub fn load(sources: &Sources, catalog: &Catalog) -> Result<Rules, Vec<DefinitionError>> {
     let mut texts = BTreeMap::new();
     let mut errors = Vec::new();
     if sources.builtin {
@@ -110,12 +112,12 @@ pub(crate) fn understand_text(
     name: &str,
     text: &str,
     catalog: &Catalog,
-) -> Result<Rule, Vec<RuleError>> {
+) -> Result<Rule, Vec<DefinitionError>> {
     understand(name, &format!("{name}.yaml"), text, catalog)
 }
 
 /// The user's files, by the name of their rule. A directory that is not there has none.
-fn own(dir: &Path) -> Result<Vec<(String, PathBuf)>, RuleError> {
+fn own(dir: &Path) -> Result<Vec<(String, PathBuf)>, DefinitionError> {
     let wrong = |error: std::io::Error| whole_file(dir, format!("cannot read it: {error}"));
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
@@ -138,7 +140,7 @@ fn own(dir: &Path) -> Result<Vec<(String, PathBuf)>, RuleError> {
     Ok(files)
 }
 
-fn read_file(path: &Path) -> Result<String, RuleError> {
+fn read_file(path: &Path) -> Result<String, DefinitionError> {
     let size = std::fs::metadata(path)
         .map_err(|error| whole_file(path, format!("cannot read it: {error}")))?
         .len();
@@ -150,8 +152,8 @@ fn read_file(path: &Path) -> Result<String, RuleError> {
         .map_err(|error| whole_file(path, format!("cannot read it: {error}")))
 }
 
-fn whole_file(path: &Path, message: String) -> RuleError {
-    RuleError {
+fn whole_file(path: &Path, message: String) -> DefinitionError {
+    DefinitionError {
         file: path.display().to_string(),
         line: 0,
         column: 0,
@@ -194,7 +196,7 @@ mod tests {
         }
     }
 
-    fn one(text: &str) -> Result<Rule, Vec<RuleError>> {
+    fn one(text: &str) -> Result<Rule, Vec<DefinitionError>> {
         understand("r", "r.yaml", text, &catalog())
     }
 

@@ -16,7 +16,6 @@ pub use catalog::{Catalog, Job};
 #[cfg(test)]
 pub(crate) use load::understand_text;
 pub use load::{Rules, Sources, load};
-pub use place::RuleError;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

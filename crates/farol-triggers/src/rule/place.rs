@@ -2,39 +2,10 @@
 
 use std::ops::Range;
 
+use farol_jobs::DefinitionError;
 use serde_saphyr::{Location, Spanned};
 
 use crate::condition::Mistake;
-
-/// A mistake in a rule's file, with its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RuleError {
-    /// The file.
-    pub file: String,
-    /// Its line, from 1; 0 where the mistake is in no single line.
-    pub line: u64,
-    /// Its column, from 1.
-    pub column: u64,
-    /// What is wrong.
-    pub message: String,
-    /// What to write instead.
-    pub help: Option<String>,
-}
-
-impl std::error::Error for RuleError {}
-
-impl std::fmt::Display for RuleError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.line {
-            0 => write!(f, "{}: {}", self.file, self.message)?,
-            line => write!(f, "{}:{line}:{}: {}", self.file, self.column, self.message)?,
-        }
-        match &self.help {
-            Some(help) => write!(f, "; {help}"),
-            None => Ok(()),
-        }
-    }
-}
 
 /// A file whose mistakes are told.
 #[derive(Clone, Copy)]
@@ -50,8 +21,8 @@ impl Source<'_> {
         at: Location,
         message: impl Into<String>,
         help: Option<String>,
-    ) -> RuleError {
-        RuleError {
+    ) -> DefinitionError {
+        DefinitionError {
             file: self.file.to_owned(),
             line: at.line(),
             column: at.column(),
@@ -61,10 +32,10 @@ impl Source<'_> {
     }
 
     /// A mistake inside a condition.
-    pub fn mistake(self, condition: &Spanned<String>, mistake: Mistake) -> RuleError {
+    pub fn mistake(self, condition: &Spanned<String>, mistake: Mistake) -> DefinitionError {
         let at = condition.referenced;
         let (line, column) = self.within(at, &condition.value, &mistake.span);
-        RuleError {
+        DefinitionError {
             file: self.file.to_owned(),
             line,
             column,
