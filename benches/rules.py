@@ -18,7 +18,7 @@ KINDS = {"trace": "traces", "feedback": "feedback", "cost": "costs", "evaluation
 SERVICES = ["support-assistant", "code-helper", "travel-agent", "doc-search", "invoice-extractor"]
 # What each shipped rule is there to find. An outage is a provider's, and so of every service that calls it.
 INCIDENTS = {"error_burst": "error-rate-high", "provider_outage": "error-rate-high", "latency_spike": "latency-p95-high"}
-START = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
+START = datetime.datetime(2022, 1, 1, tzinfo=datetime.timezone.utc)
 APART = datetime.timedelta(days=9)
 
 

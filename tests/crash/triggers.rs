@@ -18,6 +18,9 @@ const ROLES: &str = "ingest,jobs,triggers,publisher";
 const RULE: &str = "name: errors\non: performance\nwindow: 10s\nby: [service]\n\
     when: error_rate > 0.3 AND requests >= 5\nseverity: critical\n";
 
+/// As many windows as there are in ten hours, and some fewer.
+const WINDOWS_MAX: usize = 3_500;
+
 /// Measures by ten seconds, so that a test sees many windows close.
 const JOB: &str = "name: calls\nreads: traces\nwindow: 10s\nsegments: [service]\n\
     partials: {requests: sum, errors: sum}\nmeasures: {error_rate: {expr: errors / requests}}\n";
@@ -46,7 +49,8 @@ fn window(start: DateTime<Utc>, number: usize) -> Vec<Record> {
 fn two_processes_killed_around_their_commits_tell_each_alert_once() {
     let kafka = RealKafka::shared();
     let more = "outputs: {alerts: told.alerts, metrics: told.metrics}\n\
-        ingest: {flush_interval: 100ms, idle_timeout: 1h, watermark_bound: 1s}\njobs: {interval: 50ms}\n";
+        ingest: {flush_interval: 100ms, idle_timeout: 1h, watermark_bound: 1s}\njobs: {interval: 50ms}\n\
+        triggers: {max_age: 1d}\n";
     let farol = Farol::new(&kafka.brokers(), &[("told.traces", "trace", 2)], more);
     let pipelines = farol.path().join("pipelines");
     fs::create_dir_all(pipelines.join("triggers")).expect("a directory");
@@ -60,7 +64,7 @@ fn two_processes_killed_around_their_commits_tell_each_alert_once() {
     fs::write(pipelines.join("jobs/calls.sql"), SQL).expect("a job");
     farol.ok(&["topics", "create"]);
     let start = DateTime::from_timestamp(Utc::now().timestamp() / 60 * 60, 0).expect("a time")
-        - TimeDelta::minutes(50);
+        - TimeDelta::hours(10);
     let mut sent = 0;
     let run = ["run", "--roles", ROLES];
     let steady = farol.start(&run);
@@ -75,7 +79,7 @@ fn two_processes_killed_around_their_commits_tell_each_alert_once() {
             let mut process = farol.start_with_failpoint(&run, &failpoint);
             let status = wait_until(&format!("{failpoint} kills"), PATIENCE, || {
                 // Event time runs faster than the clock, but must not pass it.
-                if sent < 280 {
+                if sent < WINDOWS_MAX {
                     kafka.send("told.traces", window(start, sent));
                     sent += 1;
                 }
