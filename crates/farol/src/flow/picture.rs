@@ -13,8 +13,9 @@ const FIRING_MAX: usize = 8;
 pub struct Flow {
     /// Events read in a second, over the last interval.
     pub events_per_second: Option<f64>,
-    /// How far the slowest topic's rows are behind the clock, in seconds.
-    pub freshness_seconds: Option<f64>,
+    /// How long ago the slowest partition's watermark is, in seconds: no window that ended before it gets anything but
+    /// late events.
+    pub watermark_age_seconds: Option<f64>,
     /// The minute that the measures are of, in RFC 3339; the last one that is closed.
     pub minute: Option<String>,
     /// The measures of each service in that minute.
@@ -112,9 +113,9 @@ pub fn told(told: &Told) -> String {
 
 fn summary(flow: &Flow) -> String {
     format!(
-        "{} events/s, {} s behind",
+        "{} events/s, watermark {} s ago",
         number(flow.events_per_second, 0),
-        number(flow.freshness_seconds, 1)
+        number(flow.watermark_age_seconds, 1)
     )
 }
 
@@ -142,7 +143,7 @@ mod tests {
     fn flow() -> Flow {
         Flow {
             events_per_second: Some(21.4),
-            freshness_seconds: Some(11.26),
+            watermark_age_seconds: Some(11.26),
             minute: Some("12:03".to_owned()),
             services: vec![
                 Service {
@@ -168,7 +169,7 @@ mod tests {
     fn a_block_holds_the_flow_the_measures_and_what_fires() {
         assert_eq!(
             block(&flow()),
-            "\n21 events/s, 11.3 s behind\n\
+            "\n21 events/s, watermark 11.3 s ago\n\
              12:03        calls  errors %  p95 ms  tokens/s\n\
              doc-search     122       1.6     812         -\n\
              code-helper     61      50.0    9001        52\n\
@@ -180,7 +181,7 @@ mod tests {
     fn what_is_not_known_is_not_zero_and_lists_end() {
         assert_eq!(
             block(&Flow::default()),
-            "\n- events/s, - s behind\nno minute is measured yet\nno alert"
+            "\n- events/s, watermark - s ago\nno minute is measured yet\nno alert"
         );
         let many = Flow {
             firing: (0..10).map(|n| format!("r{n}")).collect(),
@@ -192,7 +193,7 @@ mod tests {
         assert!(text.ends_with("r7 and 2 more"), "{text}");
         assert_eq!(
             line(&flow()),
-            "21 events/s, 11.3 s behind; firing: error-rate-high code-helper"
+            "21 events/s, watermark 11.3 s ago; firing: error-rate-high code-helper"
         );
     }
 

@@ -76,7 +76,7 @@ impl Reader {
         });
         self.before = Some((read, now));
         let slowest = marks.values().filter_map(|marks| marks.watermark_us).min();
-        flow.freshness_seconds = slowest.map(|time_us| (now_us() - time_us) as f64 / 1e6);
+        flow.watermark_age_seconds = slowest.map(|time_us| (now_us() - time_us) as f64 / 1e6);
         Ok(())
     }
 
