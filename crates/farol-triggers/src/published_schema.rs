@@ -83,7 +83,7 @@ fn schema() -> Value {
     let number = || json!({"type": ["number", "null"]});
     let states = State::ALL.map(State::as_str);
     let evidence = object(&json!({
-        "measure": said(json!({"type": ["string", "null"]}), "the first measure that the rule's condition compares"),
+        "measure": said(json!({"type": ["string", "null"]}), "the first measure that the rule's condition compares; of an OR, on the side that holds"),
         "value": said(number(), "its value in the window; null where there is no data"),
         "threshold": said(number(), "what it was compared with"),
         "baseline": said(number(), "the first look at the segment's own past that the condition takes"),

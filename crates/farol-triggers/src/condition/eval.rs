@@ -67,22 +67,18 @@ impl Condition {
     /// The first comparison of a measure in the text, with its values in this window.
     pub fn compared(&self, row: &Row, past: &dyn Past) -> Compared {
         let mut found = Compared::default();
-        self.root.visit(&mut |node| match node {
-            Node::Binary(operator, left, right)
-                if operator.is_comparison() && found.column.is_none() =>
+        self.root.visit(&mut |node| {
+            if let Node::Past(term) = node
+                && found.baseline.is_none()
             {
-                let (column, other) = match (left.measure(row), right.measure(row)) {
-                    (Some(column), _) => (column, right),
-                    (None, Some(column)) => (column, left),
-                    (None, None) => return,
-                };
-                found.column = Some(column);
-                found.value = row[column].as_number();
-                found.threshold = other.value(row, past).as_number();
+                found.baseline = past.look(*term);
             }
-            Node::Past(term) if found.baseline.is_none() => found.baseline = past.look(*term),
-            _ => {}
         });
+        if let Some((column, other)) = self.root.decisive(row, past) {
+            found.column = Some(column);
+            found.value = row[column].as_number();
+            found.threshold = other.value(row, past).as_number();
+        }
         found
     }
 }
@@ -105,6 +101,30 @@ impl Node {
         match self {
             Self::Column(column) if !matches!(row[*column], Value::Text(_)) => Some(*column),
             _ => None,
+        }
+    }
+
+    /// The first comparison of a measure, and what it is compared with; of an `OR` that of the side that holds.
+    fn decisive(&self, row: &Row, past: &dyn Past) -> Option<(usize, &Self)> {
+        let of = |node: &'_ Self| truth(&node.value(row, past)) == Some(true);
+        match self {
+            Self::Binary(Operator::Or, left, right) if of(right) && !of(left) => right
+                .decisive(row, past)
+                .or_else(|| left.decisive(row, past)),
+            Self::Binary(operator, left, right) if operator.is_comparison() => {
+                let left_first = left.measure(row).map(|column| (column, right.as_ref()));
+                left_first.or_else(|| right.measure(row).map(|column| (column, left.as_ref())))
+            }
+            Self::Binary(_, left, right) => left
+                .decisive(row, past)
+                .or_else(|| right.decisive(row, past)),
+            Self::Not(inner) | Self::Negative(inner) | Self::IsNull(inner) => {
+                inner.decisive(row, past)
+            }
+            Self::Call(_, arguments) => {
+                arguments.iter().find_map(|inner| inner.decisive(row, past))
+            }
+            Self::Constant(_) | Self::Column(_) | Self::Past(_) => None,
         }
     }
 
@@ -283,6 +303,23 @@ mod tests {
         assert_eq!(compared.value, Some(0.5));
         assert!((compared.threshold.unwrap() - 0.3).abs() < 1e-12);
         assert_eq!(compared.baseline, Some(0.2));
+    }
+
+    #[test]
+    fn evidence_is_of_the_side_that_holds() {
+        let text = "error_rate > 0.12 AND requests >= 60 OR error_rate > 0.2 AND requests >= 20";
+        let condition = check(text, &columns()).unwrap();
+        let threshold = |error_rate, requests| {
+            let row = [
+                Value::Number(error_rate),
+                Value::Number(requests),
+                Value::Null,
+            ];
+            condition.compared(&row, &Fixed(0.0)).threshold
+        };
+        assert_eq!(threshold(0.3, 20.0), Some(0.2));
+        assert_eq!(threshold(0.3, 80.0), Some(0.12));
+        assert_eq!(threshold(0.1, 80.0), Some(0.12), "neither holds");
     }
 
     #[test]
