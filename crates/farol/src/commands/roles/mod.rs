@@ -84,6 +84,7 @@ pub async fn play(context: &Context, plan: Plan<'_>) -> anyhow::Result<Option<In
     for role in plan.roles {
         stage.enter(*role);
     }
+    stage.tidy();
     if let (Some(listener), Some(state)) = (plan.http, server) {
         stage.serve(listener, state);
     }

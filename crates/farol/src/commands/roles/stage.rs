@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::drain::Drain;
+use crate::allocator;
 use crate::cli::Role;
 use crate::context::Context;
 
@@ -23,6 +24,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How often a role's health is asked for `/readyz`.
 const HEALTH_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How often free memory is given back to the operating system.
+const GIVE_BACK_INTERVAL: Duration = Duration::from_mins(2);
 
 /// What a role leaves behind.
 pub(super) enum Ended {
@@ -175,6 +179,20 @@ impl Stage<'_> {
         self.tasks.spawn(async move {
             maintenance::run(lake, options, stop).await;
             Ok(Ended::Other)
+        });
+    }
+
+    /// Gives free memory back, for as long as roles are played: compaction needs much for a minute, and then none.
+    pub fn tidy(&mut self) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return Ok(Ended::Other),
+                    () = tokio::time::sleep(GIVE_BACK_INTERVAL) => {}
+                }
+                tokio::task::spawn_blocking(allocator::give_back).await?;
+            }
         });
     }
 
