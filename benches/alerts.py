@@ -5,7 +5,8 @@ usage: alerts.py --farol target/release/farol --bootstrap 127.0.0.1:9092 [--rate
                  [--jobs-interval 300ms] [--watermark-bound 10s]
 Needs confluent-kafka. Windows of ten seconds; every second one is an incident at each of five services. Two clocks: one starts
 when the entry of `traces`' log appears whose watermarks, the least of all partitions, have passed the window's end; the other
-at the window's end itself. Both stop when a reader of committed records has the alert. Prints one JSON line: both
+at the window's end itself. Both stop when a reader of committed records has the alert. Windows that end less than 15 seconds before
+the last event are left out: nothing moves the watermark past them but the partitions' idleness. Prints one JSON line: both
 distributions in seconds, the versions of the tables, and the CPU seconds of all roles per minute.
 """
 import argparse, json, os, pathlib, re, signal, subprocess, tempfile, threading, time, uuid
@@ -51,7 +52,7 @@ log = work / "lake/traces/_delta_log"
 stop = threading.Event()
 closed: list[tuple[float, float]] = []  # when it was seen, and the watermark then
 told: list[tuple[float, dict]] = []
-MARK = re.compile(rf"farol/[^/]+/{re.escape(topic)}@[^/]+/(\d+)#watermark_us")
+MARK = re.compile(rf"farol/.+/{re.escape(topic)}@.+/(\d+)#watermark_us")
 
 
 def watch() -> None:
@@ -97,6 +98,7 @@ while (elapsed := time.time() - began) < a.seconds:
     p.poll(0)
     time.sleep(0.005)
 p.flush()
+ended = time.time()
 time.sleep(20)
 cpu_s = sum(map(int, pathlib.Path(f"/proc/{farol.pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13])) / os.sysconf("SC_CLK_TCK")
 minutes = (time.time() - began) / 60
@@ -107,6 +109,8 @@ farol.send_signal(signal.SIGTERM); farol.wait(60)
 from_commit, from_end = [], []
 for arrived, body in told:
     end = datetime.fromisoformat(body["window_end"].replace("Z", "+00:00")).timestamp()
+    if end > ended - 15:
+        continue
     if (seen := next((at for at, watermark in closed if watermark >= end), None)) is not None and body["rule"] == "errors":
         from_commit.append(arrived - seen)
         from_end.append(arrived - end)

@@ -24,7 +24,7 @@ use crate::lifecycle::{Decided, State};
 use crate::look::{Look, Partials, dirty};
 use crate::outbox::{self, MARKS, NEXT_ACTION, STEP};
 use crate::rule::{Rule, Rules};
-use crate::samples;
+use crate::samples::{Input, Inputs};
 use crate::segment::Segment;
 use crate::time::{floor, now_us};
 
@@ -56,6 +56,7 @@ pub struct Service {
     max_age_us: i64,
     books: Vec<Book>,
     partials: Partials,
+    inputs: Inputs,
     failures: JobFailures,
     /// The number of the first action that was not read.
     read_to: i64,
@@ -90,6 +91,7 @@ impl Service {
             max_age_us,
             books: rules.iter().cloned().map(Book::new).collect(),
             partials: Partials::default(),
+            inputs: Inputs::default(),
             failures: JobFailures::default(),
             read_to: 0,
             marks: None,
@@ -265,10 +267,16 @@ impl Service {
         let decided = book.decide(book.range(horizon_us, closed_us));
         let versions = vec![(look.table_name.clone(), look.version)];
         let rule = book.rule.clone();
+        let shown = !decided.is_empty() && rule.reads == "traces";
+        let input = if shown {
+            self.inputs.open(&self.lake, &rule.reads).await?
+        } else {
+            None
+        };
         let mut actions = Vec::new();
         for (segment, one) in decided {
             let evidence = self
-                .evidence(place, &segment, &one, versions.clone())
+                .evidence(place, &segment, &one, input.as_ref(), versions.clone())
                 .await?;
             actions.push(action(&rule, &segment, &one, &evidence));
         }
@@ -293,22 +301,19 @@ impl Service {
         place: usize,
         segment: &Segment,
         decided: &Decided,
+        input: Option<&Input>,
         mut tables: Vec<(String, i64)>,
     ) -> Result<Evidence, TriggerError> {
         let book = &self.books[place];
         let mut evidence = evidence_of(book, segment, decided);
         let has_rows = evidence.compared.value.is_some() || has_samples(&decided.transition);
-        if has_rows && book.rule.reads == "traces" {
-            let (version, found) = samples::find(
-                &self.lake,
-                &book.rule,
-                segment,
-                decided.window_us,
-                evidence.measure.as_deref(),
-            )
-            .await?;
-            tables.extend(version.map(|version| (book.rule.reads.clone(), version)));
-            evidence.samples = found;
+        if let Some(input) = input.filter(|_| has_rows) {
+            let measure = evidence.measure.as_deref();
+            let found = input.find(&book.rule, segment, decided.window_us, measure);
+            if let Some(samples) = found.await? {
+                tables.push((book.rule.reads.clone(), input.version));
+                evidence.samples = samples;
+            }
         }
         evidence.tables = tables;
         Ok(evidence)
