@@ -131,8 +131,7 @@ impl Table {
 
     /// The table's rows as they were at a version, as a table to query.
     pub async fn rows_at(&self, version: i64) -> Result<Arc<dyn TableProvider>, LakeError> {
-        let mut delta = deltalake::DeltaTable::new(self.inner().log_store.clone());
-        delta.load_version(version.unsigned_abs()).await?;
+        let delta = self.files_at(Some(version.unsigned_abs())).await?;
         Ok(delta.table_provider().await?)
     }
 }

@@ -37,8 +37,16 @@ pub(crate) struct Inner {
     pub partition_columns: Vec<String>,
     ingest_layout: Arc<Layout>,
     known: Mutex<Option<Known>>,
+    /// The list of files as it was last read, for the next reader to go on from.
+    listed: Mutex<Option<Listed>>,
     /// A copy for whoever may not wait for a commit under way.
     version: StdMutex<i64>,
+}
+
+/// The table with its list of files, and when it was read.
+struct Listed {
+    delta: DeltaTable,
+    read_at: SystemTime,
 }
 
 /// What was read of the log.
@@ -74,6 +82,7 @@ impl Table {
         let log_store = delta.log_store();
         let name = name.to_owned();
         let known = Mutex::new(None);
+        let listed = Mutex::new(None);
         Ok(Self(Arc::new(Inner {
             name,
             store,
@@ -82,6 +91,7 @@ impl Table {
             partition_columns,
             ingest_layout,
             known,
+            listed,
             version,
         })))
     }
@@ -171,8 +181,42 @@ impl Table {
 
     /// The table with its list of files, at the newest version, for reading.
     pub async fn snapshot(&self) -> Result<DeltaTable, LakeError> {
+        self.files_at(None).await
+    }
+
+    /// The table with its list of files at a version, or the newest. The list is kept, and the next reader reads only
+    /// what is new since: a checkpoint of a busy table takes longer to read than a query.
+    pub(crate) async fn files_at(&self, version: Option<u64>) -> Result<DeltaTable, LakeError> {
+        let now = SystemTime::now();
+        let mut listed = self.0.listed.lock().await;
+        if let Some(known) = listed.as_mut() {
+            let current = now
+                .duration_since(known.read_at)
+                .is_ok_and(|age| age < STALE_AFTER);
+            let ahead = known.delta.version() > version.or(known.delta.version());
+            // Whatever keeps it from reading on (entries that were cleaned away), reading all anew is the answer.
+            if current && !ahead && known.delta.update_incremental(version).await.is_ok() {
+                known.read_at = now;
+                return Ok(known.delta.clone());
+            }
+            if ahead {
+                return self.load_files(version).await;
+            }
+        }
+        let delta = self.load_files(version).await?;
+        *listed = Some(Listed {
+            delta: delta.clone(),
+            read_at: now,
+        });
+        Ok(delta)
+    }
+
+    async fn load_files(&self, version: Option<u64>) -> Result<DeltaTable, LakeError> {
         let mut delta = DeltaTable::new(self.0.log_store.clone());
-        delta.load().await?;
+        match version {
+            Some(version) => delta.load_version(version).await?,
+            None => delta.load().await?,
+        }
         Ok(delta)
     }
 

@@ -62,39 +62,56 @@ impl Look {
     }
 }
 
-/// Notes which rows may have changed since they were read.
-pub(crate) async fn dirty(
-    book: &mut Book,
-    partials: &Table,
-    version: i64,
-) -> Result<(), TriggerError> {
-    let Some(known) = book.version else {
-        book.dirty_us = Some(ALL);
-        book.version = Some(version);
-        return Ok(());
-    };
-    if version <= known {
-        return Ok(());
+/// From which window on rows changed since a version, as one step has looked it up: rules of one job share it.
+#[derive(Default)]
+pub(crate) struct Changes(BTreeMap<(String, i64), Option<i64>>);
+
+impl Changes {
+    /// Notes which of a rule's rows may have changed since they were read.
+    pub async fn note(&mut self, book: &mut Book, look: &Look) -> Result<(), TriggerError> {
+        let Some(known) = book.version else {
+            book.dirty_us = Some(ALL);
+            book.version = Some(look.version);
+            return Ok(());
+        };
+        if look.version <= known {
+            return Ok(());
+        }
+        let key = (look.table_name.clone(), known);
+        let first = if let Some(first) = self.0.get(&key) {
+            *first
+        } else {
+            let first = changed_from(&look.partials, known, look.version).await?;
+            *self.0.entry(key).or_insert(first)
+        };
+        if let Some(first_us) = first {
+            let before = book.dirty_us.unwrap_or(i64::MAX);
+            book.dirty_us = Some(before.min(floor(first_us, book.rule.window_us)));
+        }
+        book.version = Some(look.version);
+        Ok(())
     }
-    let first = match partials.additions(known, LIMITS).await? {
+}
+
+/// The first window whose rows may differ between two versions; `None` where all are the same.
+async fn changed_from(
+    partials: &Table,
+    known: i64,
+    version: i64,
+) -> Result<Option<i64>, TriggerError> {
+    match partials.additions(known, LIMITS).await? {
         // What was computed again may differ anywhere.
-        Some(additions) if additions.replaced => Some(ALL),
+        Some(additions) if additions.replaced => Ok(Some(ALL)),
         Some(additions) if additions.through >= version => {
             if additions.files.is_empty() {
-                None
+                Ok(None)
             } else {
-                first_window(partials, additions.files).await?
+                first_window(partials, additions.files).await
             }
         }
         // Too much, or too long ago, to follow: everything is read again.
-        _ => Some(ALL),
-    };
-    if let Some(first_us) = first {
-        let before = book.dirty_us.unwrap_or(i64::MAX);
-        book.dirty_us = Some(before.min(floor(first_us, book.rule.window_us)));
+        _ => Ok(Some(ALL)),
     }
-    book.version = Some(version);
-    Ok(())
 }
 
 /// The first window that some files have rows of.

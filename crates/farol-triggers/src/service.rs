@@ -21,10 +21,10 @@ use crate::error::TriggerError;
 use crate::history::Before;
 use crate::job_failure::JobFailures;
 use crate::lifecycle::{Decided, State};
-use crate::look::{Look, Partials, dirty};
+use crate::look::{Changes, Look, Partials};
 use crate::outbox::{self, MARKS, NEXT_ACTION, STEP};
 use crate::rule::{Rule, Rules};
-use crate::samples::{Input, Inputs};
+use crate::samples::{Input, Inputs, Telling};
 use crate::segment::Segment;
 use crate::time::{floor, now_us};
 
@@ -153,12 +153,13 @@ impl Service {
         // noted as read, and what comes after is read by the next step.
         let looks = self.looks().await?;
         let mut registered = false;
+        let mut changes = Changes::default();
         for place in 0..self.books.len() {
             let rule = self.books[place].rule.clone();
             let Some(look) = looks.get(&rule.job) else {
                 continue;
             };
-            dirty(&mut self.books[place], &look.partials, look.version).await?;
+            changes.note(&mut self.books[place], look).await?;
             if !due(&self.books[place], look.progress.watermark_us, closing) {
                 continue;
             }
@@ -273,13 +274,13 @@ impl Service {
         } else {
             None
         };
-        let mut actions = Vec::new();
-        for (segment, one) in decided {
-            let evidence = self
-                .evidence(place, &segment, &one, input.as_ref(), versions.clone())
-                .await?;
-            actions.push(action(&rule, &segment, &one, &evidence));
-        }
+        let book = &self.books[place];
+        let evidence = evidence(book, &decided, input.as_ref(), &versions).await?;
+        let actions = decided
+            .iter()
+            .zip(&evidence)
+            .map(|((segment, one), evidence)| action(&rule, segment, one, evidence))
+            .collect();
         self.books[place].closed_us = Some(closed_us);
         Ok(Some((closed_us, actions)))
     }
@@ -294,29 +295,6 @@ impl Service {
             ))
         };
         self.books.iter().filter_map(told).collect()
-    }
-
-    async fn evidence(
-        &self,
-        place: usize,
-        segment: &Segment,
-        decided: &Decided,
-        input: Option<&Input>,
-        mut tables: Vec<(String, i64)>,
-    ) -> Result<Evidence, TriggerError> {
-        let book = &self.books[place];
-        let mut evidence = evidence_of(book, segment, decided);
-        let has_rows = evidence.compared.value.is_some() || has_samples(&decided.transition);
-        if let Some(input) = input.filter(|_| has_rows) {
-            let measure = evidence.measure.as_deref();
-            let found = input.find(&book.rule, segment, decided.window_us, measure);
-            if let Some(samples) = found.await? {
-                tables.push((book.rule.reads.clone(), input.version));
-                evidence.samples = samples;
-            }
-        }
-        evidence.tables = tables;
-        Ok(evidence)
     }
 
     async fn commit(
@@ -396,6 +374,47 @@ fn of_the_rule(error: &TriggerError) -> bool {
             | TriggerError::Arrow(_)
             | TriggerError::Lake(LakeError::Query(_))
     )
+}
+
+/// What supports each decision. The rows of a window are looked at once, whatever was decided of it.
+async fn evidence(
+    book: &Book,
+    decided: &[(Segment, Decided)],
+    input: Option<&Input>,
+    tables: &[(String, i64)],
+) -> Result<Vec<Evidence>, TriggerError> {
+    let mut evidence: Vec<_> = decided
+        .iter()
+        .map(|(segment, one)| evidence_of(book, segment, one))
+        .collect();
+    let mut wanted: BTreeMap<i64, Vec<(Segment, Telling)>> = BTreeMap::new();
+    for ((segment, one), evidence) in decided.iter().zip(&mut evidence) {
+        evidence.tables = tables.to_vec();
+        if evidence.compared.value.is_some() || has_samples(&one.transition) {
+            let telling = Telling::of(evidence.measure.as_deref());
+            let of_window = wanted.entry(one.window_us).or_default();
+            of_window.push((segment.clone(), telling));
+        }
+    }
+    let Some(input) = input else {
+        return Ok(evidence);
+    };
+    for (window_us, wanted) in wanted {
+        let Some(mut found) = input.find(&book.rule, window_us, &wanted).await? else {
+            continue;
+        };
+        for ((segment, one), evidence) in decided.iter().zip(&mut evidence) {
+            if one.window_us == window_us
+                && let Some(samples) = found.remove(segment)
+            {
+                evidence
+                    .tables
+                    .push((book.rule.reads.clone(), input.version));
+                evidence.samples = samples;
+            }
+        }
+    }
+    Ok(evidence)
 }
 
 /// What the rule compared in the window.

@@ -25,8 +25,7 @@ impl Snapshot {
 
     /// Reads a version.
     pub async fn at(table: &Table, version: i64) -> Result<Self, LakeError> {
-        let mut delta = DeltaTable::new(table.inner().log_store.clone());
-        delta.load_version(version.unsigned_abs()).await?;
+        let delta = table.files_at(Some(version.unsigned_abs())).await?;
         Ok(Self { delta })
     }
 

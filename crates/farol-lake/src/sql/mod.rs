@@ -6,6 +6,7 @@
 
 pub mod functions;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -16,10 +17,12 @@ use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use farol_events::Kind;
+use tokio::sync::Mutex;
 
 use crate::error::LakeError;
 use crate::lake::Lake;
 use crate::spec::{ACTIONS, TableSpec};
+use crate::table::Table;
 
 /// Memory that queries of one session may hold before they spill to disk.
 const QUERY_MEMORY_BYTES: usize = 1 << 30;
@@ -31,6 +34,8 @@ const DEAD_LETTERS: &str = "dead_letters";
 pub struct Session {
     lake: Lake,
     context: SessionContext,
+    /// The tables that are there. The handles are kept: each reads on from where it has read its log to.
+    tables: Mutex<BTreeMap<String, Table>>,
 }
 
 impl Session {
@@ -48,6 +53,7 @@ impl Session {
         let session = Self {
             lake: lake.clone(),
             context,
+            tables: Mutex::default(),
         };
         session.refresh().await?;
         Ok(session)
@@ -98,12 +104,23 @@ impl Session {
         name: &str,
         spec: &TableSpec,
     ) -> Result<Arc<dyn TableProvider>, LakeError> {
-        let Some(table) = self.lake.existing(name).await? else {
+        let Some(table) = self.table(name).await? else {
             return Ok(Arc::new(EmptyTable::new(spec.schema.clone())));
         };
         let delta = table.snapshot().await?;
         delta.update_datafusion_session(&self.context.state())?;
         Ok(delta.table_provider().await?)
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Table>, LakeError> {
+        let mut tables = self.tables.lock().await;
+        if !tables.contains_key(name) {
+            let Some(table) = self.lake.existing(name).await? else {
+                return Ok(None);
+            };
+            tables.insert(name.to_owned(), table);
+        }
+        Ok(tables.get(name).cloned())
     }
 
     async fn register(&self, name: &str, spec: &TableSpec) -> Result<(), LakeError> {

@@ -54,6 +54,8 @@ pub struct JobPublished {
 pub(super) struct Metrics {
     jobs: Jobs,
     tables: BTreeMap<String, Table>,
+    /// Opened with the first window; it reads on from there.
+    session: Option<Session>,
 }
 
 impl Metrics {
@@ -61,6 +63,7 @@ impl Metrics {
         Self {
             jobs,
             tables: BTreeMap::new(),
+            session: None,
         }
     }
 
@@ -118,7 +121,7 @@ impl Metrics {
 
     /// A record for each segment of these windows.
     async fn records(
-        &self,
+        &mut self,
         lake: &Lake,
         job: &Job,
         topic: &str,
@@ -127,8 +130,11 @@ impl Metrics {
         if windows.is_empty() {
             return Ok(Vec::new());
         }
-        let session = Session::open(lake).await?;
-        views::register(&session, &self.jobs).await?;
+        let session = match &self.session {
+            Some(session) => session,
+            None => self.session.insert(Session::open(lake).await?),
+        };
+        views::register(session, &self.jobs).await?;
         let (_, rows) = session.query(&query(job, windows)).await?;
         let batches: Vec<_> = rows.try_collect().await?;
         let mut writer = WriterBuilder::new()

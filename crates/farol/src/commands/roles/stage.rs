@@ -19,8 +19,8 @@ use crate::allocator;
 use crate::cli::Role;
 use crate::context::Context;
 
-/// How often triggers look for new measures, and the publisher for new actions.
-const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+/// How often triggers look for new measures, and the publisher for new actions, unless jobs run more often.
+const LOOK_INTERVAL_MAX: Duration = Duration::from_millis(500);
 
 /// How often a role's health is asked for `/readyz`.
 const HEALTH_INTERVAL: Duration = Duration::from_millis(500);
@@ -119,10 +119,15 @@ impl Stage<'_> {
         });
     }
 
+    /// What is computed often is wanted soon.
+    fn look_interval(&self) -> Duration {
+        LOOK_INTERVAL_MAX.min(self.context.config.jobs.interval.0)
+    }
+
     fn triggers(&mut self) {
         let health = farol_triggers::Health::default();
         let options = farol_triggers::RunOptions {
-            interval: LOOK_INTERVAL,
+            interval: self.look_interval(),
             max_age: self.context.config.triggers.max_age.0,
             shutdown: self.stop.clone(),
             finish: self.drain.of(Role::Triggers),
@@ -149,7 +154,7 @@ impl Stage<'_> {
                 metrics: config.outputs.metrics.clone(),
             },
             jobs: self.jobs.clone(),
-            interval: LOOK_INTERVAL,
+            interval: self.look_interval(),
             shutdown: self.stop.clone(),
             finish: self.drain.of(Role::Publisher),
             health: health.clone(),
