@@ -178,9 +178,15 @@ mod tests {
                 "environment".to_owned(),
                 "model".to_owned(),
             ],
-            measures: ["error_rate", "requests", "errors", "latency_p95_ms"]
-                .map(number)
-                .to_vec(),
+            measures: [
+                "error_rate",
+                "requests",
+                "errors",
+                "latency_p50_ms",
+                "latency_p95_ms",
+            ]
+            .map(number)
+            .to_vec(),
             sketches: vec!["latency".to_owned()],
         };
         let spend = Job {
