@@ -1,8 +1,9 @@
-//! A handle on one table: what a writer needs, without the list of its files.
+//! A handle on one table.
 //!
 //! The handle follows the log: it knows the newest version it has read and the marks there, and reads what
 //! is new, an entry at a time. That is all a commit needs, so a commit costs the same in a table of a
-//! thousand files and of a million rows.
+//! thousand files and of a million rows. The list of files is read only for whoever reads the table, and kept
+//! for the next reader to go on from.
 
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -116,10 +117,6 @@ impl Table {
         &self.0.store
     }
 
-    pub(crate) fn inner(&self) -> &Inner {
-        &self.0
-    }
-
     /// The newest version read so far.
     pub fn version(&self) -> i64 {
         *self
@@ -184,23 +181,30 @@ impl Table {
         self.files_at(None).await
     }
 
-    /// The table with its list of files at a version, or the newest. The list is kept, and the next reader reads only
-    /// what is new since: a checkpoint of a busy table takes longer to read than a query.
+    /// The table with its list of files at a version, or the newest. The newest list is kept, and the next reader reads
+    /// only what is new since: a checkpoint of a busy table takes longer to read than a query.
     pub(crate) async fn files_at(&self, version: Option<u64>) -> Result<DeltaTable, LakeError> {
         let now = SystemTime::now();
         let mut listed = self.0.listed.lock().await;
         if let Some(known) = listed.as_mut() {
-            let current = now
-                .duration_since(known.read_at)
-                .is_ok_and(|age| age < STALE_AFTER);
-            let ahead = known.delta.version() > version.or(known.delta.version());
-            // Whatever keeps it from reading on (entries that were cleaned away), reading all anew is the answer.
-            if current && !ahead && known.delta.update_incremental(version).await.is_ok() {
-                known.read_at = now;
-                return Ok(known.delta.clone());
-            }
-            if ahead {
+            let is_past = version.is_some_and(|version| known.delta.version() > Some(version));
+            if is_past {
+                drop(listed);
                 return self.load_files(version).await;
+            }
+            let age = now.duration_since(known.read_at);
+            if age.is_ok_and(|age| age < STALE_AFTER) {
+                match known.delta.update_incremental(version).await {
+                    Ok(()) => {
+                        known.read_at = now;
+                        return Ok(known.delta.clone());
+                    }
+                    // Entries may have been cleaned away. If it is something else, reading all anew says so.
+                    Err(error) => tracing::debug!(
+                        table = self.0.name,
+                        "the list of files is read anew: {error}"
+                    ),
+                }
             }
         }
         let delta = self.load_files(version).await?;
@@ -211,7 +215,8 @@ impl Table {
         Ok(delta)
     }
 
-    async fn load_files(&self, version: Option<u64>) -> Result<DeltaTable, LakeError> {
+    /// The same, from the log alone.
+    pub(crate) async fn load_files(&self, version: Option<u64>) -> Result<DeltaTable, LakeError> {
         let mut delta = DeltaTable::new(self.0.log_store.clone());
         match version {
             Some(version) => delta.load_version(version).await?,

@@ -197,8 +197,7 @@ pub(crate) async fn checkpoint(table: &Table, version: i64) -> Result<(), LakeEr
     fail_point!("lake.checkpoint", |_| Err(LakeError::Failpoint(
         "lake.checkpoint"
     )));
-    let mut delta = deltalake::DeltaTable::new(table.inner().log_store.clone());
-    delta.load_version(version as u64).await?;
+    let delta = table.load_files(Some(version.unsigned_abs())).await?;
     deltalake::checkpoints::create_checkpoint(&delta, None).await?;
     Ok(())
 }
