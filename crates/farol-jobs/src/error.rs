@@ -65,7 +65,7 @@ pub enum JobError {
     },
     /// The job's partials have other columns than those that it kept so far.
     #[error(
-        "job `{job}` keeps other partials than before ({reason}); give the changed job another name, or delete `{table}` in the lake and let it begin anew"
+        "job `{job}` keeps other partials than before ({reason}); give the changed job another name, or end every farol that uses this lake, delete `{table}` in it, and let the job begin anew"
     )]
     Changed {
         /// The job.

@@ -9,6 +9,7 @@
 //! * [`condition`] is the language of `when`; [`rule`] reads and checks files against the jobs that there are.
 //! * [`lifecycle`] is the state machine of one rule and segment, a pure function over windows.
 //! * [`service`] steps: reads what is new, decides, commits; [`run`] plays it as a role.
+//! * `evidence` is what supports a decision: what was compared, and from `samples` the traces that show it.
 //! * `job_failure` tells of jobs that fail, as no rule can.
 //! * [`action`](mod@action) is what is decided, with its evidence and its message; `outbox` keeps it in the lake.
 //! * [`publisher`] sends the outbox to Kafka, in order, each action once.
@@ -21,6 +22,7 @@ mod closing;
 pub mod condition;
 mod duration;
 mod error;
+mod evidence;
 mod history;
 mod job_failure;
 pub mod lifecycle;

@@ -9,10 +9,11 @@ use farol_lake::{ACTIONS, Lake};
 use crate::action::{Action, action};
 use crate::book::Book;
 use crate::error::TriggerError;
+use crate::evidence::evidence_of;
 use crate::lifecycle::Range;
 use crate::outbox::MARKS;
 use crate::rule::Rule;
-use crate::service::{closed_id, evidence_of};
+use crate::service::closed_id;
 use crate::time::floor;
 
 /// What a replay shows.

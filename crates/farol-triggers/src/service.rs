@@ -14,18 +14,16 @@ use farol_jobs::{Jobs, views};
 use farol_lake::sql::Session;
 use farol_lake::{ACTIONS, Commit, Lake, LakeError, Marks, Outcome, Step, Table, TableSpec};
 
-use crate::action::{Action, Evidence, action, has_samples};
+use crate::action::{Action, action};
 use crate::book::Book;
 use crate::closing::{closed, due, everything, present};
 use crate::error::TriggerError;
-use crate::history::Before;
+use crate::evidence::evidence;
 use crate::job_failure::JobFailures;
-use crate::lifecycle::{Decided, State};
 use crate::look::{Changes, Look, Partials};
 use crate::outbox::{self, MARKS, NEXT_ACTION, STEP};
 use crate::rule::{Rule, Rules};
-use crate::samples::{Input, Inputs, Telling};
-use crate::segment::Segment;
+use crate::samples::Inputs;
 use crate::time::{floor, now_us};
 
 /// Actions that one commit holds.
@@ -374,70 +372,4 @@ fn of_the_rule(error: &TriggerError) -> bool {
             | TriggerError::Arrow(_)
             | TriggerError::Lake(LakeError::Query(_))
     )
-}
-
-/// What supports each decision. The rows of a window are looked at once, whatever was decided of it.
-async fn evidence(
-    book: &Book,
-    decided: &[(Segment, Decided)],
-    input: Option<&Input>,
-    tables: &[(String, i64)],
-) -> Result<Vec<Evidence>, TriggerError> {
-    let mut evidence: Vec<_> = decided
-        .iter()
-        .map(|(segment, one)| evidence_of(book, segment, one))
-        .collect();
-    let mut wanted: BTreeMap<i64, Vec<(Segment, Telling)>> = BTreeMap::new();
-    for ((segment, one), evidence) in decided.iter().zip(&mut evidence) {
-        evidence.tables = tables.to_vec();
-        if evidence.compared.value.is_some() || has_samples(&one.transition) {
-            let telling = Telling::of(evidence.measure.as_deref());
-            let of_window = wanted.entry(one.window_us).or_default();
-            of_window.push((segment.clone(), telling));
-        }
-    }
-    let Some(input) = input else {
-        return Ok(evidence);
-    };
-    for (window_us, wanted) in wanted {
-        let Some(mut found) = input.find(&book.rule, window_us, &wanted).await? else {
-            continue;
-        };
-        for ((segment, one), evidence) in decided.iter().zip(&mut evidence) {
-            if one.window_us == window_us
-                && let Some(samples) = found.remove(segment)
-            {
-                evidence
-                    .tables
-                    .push((book.rule.reads.clone(), input.version));
-                evidence.samples = samples;
-            }
-        }
-    }
-    Ok(evidence)
-}
-
-/// What the rule compared in the window.
-pub(crate) fn evidence_of(book: &Book, segment: &Segment, decided: &Decided) -> Evidence {
-    let rule = &book.rule;
-    let condition = match decided.transition.state {
-        State::Recovered => rule.recover_when.as_ref().unwrap_or(&rule.when),
-        _ => &rule.when,
-    };
-    let window_us = decided.window_us;
-    let windows = book.history.windows(segment);
-    let row = windows.and_then(|windows| Some((windows, windows.get(&window_us)?)));
-    let compared = match row {
-        Some((windows, row)) => condition.compared(row, &Before { windows, window_us }),
-        None => crate::condition::Compared {
-            column: condition.measure(),
-            ..Default::default()
-        },
-    };
-    let name = |column: usize| rule.columns.get(column).map(|(name, _)| name.clone());
-    Evidence {
-        measure: compared.column.and_then(name),
-        compared,
-        ..Evidence::default()
-    }
 }

@@ -54,7 +54,7 @@ pub struct Compared {
     pub value: Option<f64>,
     /// What it was compared with.
     pub threshold: Option<f64>,
-    /// The value of the first look at the past.
+    /// The value of the first look at the column's own past.
     pub baseline: Option<f64>,
 }
 
@@ -66,20 +66,24 @@ impl Condition {
 
     /// The first comparison of a measure in the text, with its values in this window.
     pub fn compared(&self, row: &Row, past: &dyn Past) -> Compared {
-        let mut found = Compared::default();
+        let Some((column, other)) = self.root.decisive(row, past) else {
+            return Compared::default();
+        };
+        let mut baseline = None;
         self.root.visit(&mut |node| {
             if let Node::Past(term) = node
-                && found.baseline.is_none()
+                && term.column == column
+                && baseline.is_none()
             {
-                found.baseline = past.look(*term);
+                baseline = past.look(*term);
             }
         });
-        if let Some((column, other)) = self.root.decisive(row, past) {
-            found.column = Some(column);
-            found.value = row[column].as_number();
-            found.threshold = other.value(row, past).as_number();
+        Compared {
+            column: Some(column),
+            value: row[column].as_number(),
+            threshold: other.value(row, past).as_number(),
+            baseline,
         }
-        found
     }
 }
 
@@ -303,6 +307,23 @@ mod tests {
         assert_eq!(compared.value, Some(0.5));
         assert!((compared.threshold.unwrap() - 0.3).abs() < 1e-12);
         assert_eq!(compared.baseline, Some(0.2));
+    }
+
+    #[test]
+    fn evidence_tells_the_past_of_what_it_names() {
+        let text = "requests > 2 * baseline('7 days', requests) OR error_rate > 0.4";
+        let condition = check(text, &columns()).unwrap();
+        let baseline = |error_rate, requests| {
+            let row = [
+                Value::Number(error_rate),
+                Value::Number(requests),
+                Value::Null,
+            ];
+            let compared = condition.compared(&row, &Fixed(5.0));
+            (compared.column, compared.baseline)
+        };
+        assert_eq!(baseline(0.1, 20.0), (Some(1), Some(5.0)));
+        assert_eq!(baseline(0.5, 9.0), (Some(0), None));
     }
 
     #[test]

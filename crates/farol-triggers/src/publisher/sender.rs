@@ -100,6 +100,10 @@ impl Sender {
     }
 }
 
+#[cfg_attr(
+    not(feature = "failpoints"),
+    expect(clippy::unnecessary_wraps, reason = "the failpoint gives the error")
+)]
 fn before_commit() -> Result<(), TriggerError> {
     fail_point!("publisher.before_commit", |_| Err(TriggerError::Failpoint(
         "publisher.before_commit"
