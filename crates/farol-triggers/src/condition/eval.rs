@@ -253,6 +253,15 @@ mod tests {
             .holds(&row, &NoPast)
     }
 
+    /// A window with these values, of a service that is not known.
+    fn numbers(error_rate: f64, requests: f64) -> [Value; 3] {
+        [
+            Value::Number(error_rate),
+            Value::Number(requests),
+            Value::Null,
+        ]
+    }
+
     #[test]
     fn logic_has_three_values() {
         let rule = "error_rate > 0.2 AND requests >= 20";
@@ -301,7 +310,7 @@ mod tests {
         let text = "1.5 * baseline('7 days', error_rate) < error_rate AND requests > 3";
         let condition = check(text, &columns()).unwrap();
         assert_eq!(condition.lookback_us(), 7 * 86_400_000_000);
-        let row = [Value::Number(0.5), Value::Number(9.0), Value::Null];
+        let row = numbers(0.5, 9.0);
         let compared = condition.compared(&row, &Fixed(0.2));
         assert_eq!(compared.column, Some(0));
         assert_eq!(compared.value, Some(0.5));
@@ -314,11 +323,7 @@ mod tests {
         let text = "requests > 2 * baseline('7 days', requests) OR error_rate > 0.4";
         let condition = check(text, &columns()).unwrap();
         let baseline = |error_rate, requests| {
-            let row = [
-                Value::Number(error_rate),
-                Value::Number(requests),
-                Value::Null,
-            ];
+            let row = numbers(error_rate, requests);
             let compared = condition.compared(&row, &Fixed(5.0));
             (compared.column, compared.baseline)
         };
@@ -331,11 +336,7 @@ mod tests {
         let text = "error_rate > 0.12 AND requests >= 60 OR error_rate > 0.2 AND requests >= 20";
         let condition = check(text, &columns()).unwrap();
         let threshold = |error_rate, requests| {
-            let row = [
-                Value::Number(error_rate),
-                Value::Number(requests),
-                Value::Null,
-            ];
+            let row = numbers(error_rate, requests);
             condition.compared(&row, &Fixed(0.0)).threshold
         };
         assert_eq!(threshold(0.3, 20.0), Some(0.2));
