@@ -7,18 +7,31 @@ use super::plan::Planner;
 use super::{Files, Job, Jobs, file};
 use crate::error::{DefinitionError, JobError};
 
+/// The YAML and the SQL of a job that is part of Farol.
+macro_rules! shipped {
+    ($($name:literal),+ $(,)?) => {
+        [$((
+            $name,
+            include_str!(concat!("../../../../pipelines/jobs/", $name, ".yaml")),
+            include_str!(concat!("../../../../pipelines/jobs/", $name, ".sql")),
+        )),+]
+    };
+}
+
 /// The jobs that are part of Farol: name, YAML, SQL.
-const SHIPPED: [(&str, &str, &str); 2] = [
-    (
-        "performance",
-        include_str!("../../../../pipelines/jobs/performance.yaml"),
-        include_str!("../../../../pipelines/jobs/performance.sql"),
-    ),
-    (
-        "spend",
-        include_str!("../../../../pipelines/jobs/spend.yaml"),
-        include_str!("../../../../pipelines/jobs/spend.sql"),
-    ),
+const SHIPPED: [(&str, &str, &str); 12] = shipped![
+    "agents",
+    "billing",
+    "citations",
+    "ensembles",
+    "performance",
+    "quality",
+    "reliability",
+    "retrieval",
+    "safety",
+    "spend",
+    "steps",
+    "tools",
 ];
 
 /// Files are read up to this size.

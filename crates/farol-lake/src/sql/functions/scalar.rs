@@ -130,7 +130,7 @@ impl ScalarUDFImpl for DistinctCount {
 }
 
 /// The arguments as columns of the batch's length.
-fn columns<const N: usize>(arguments: &ScalarFunctionArgs) -> Result<[ArrayRef; N]> {
+pub(super) fn columns<const N: usize>(arguments: &ScalarFunctionArgs) -> Result<[ArrayRef; N]> {
     let columns = arguments
         .args
         .iter()
