@@ -76,6 +76,10 @@ fn published_workloads_arrive_whole() {
         String::from_utf8_lossy(&judged.stderr)
     );
     println!("{said}");
+
+    // What they have the fields for is measured as an independent computation does.
+    farol.ok(&["run", "--roles", "jobs", "--drain"]);
+    harness::measures_equal_raw_events(&farol, &["performance", "spend", "reliability"]);
 }
 
 #[test]

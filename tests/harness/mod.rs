@@ -97,3 +97,21 @@ pub fn python() -> PathBuf {
     );
     PathBuf::from(String::from_utf8(output.stdout).expect("a path").trim())
 }
+
+/// Holds jobs' measures against an independent computation over the raw events; fails with its lines where something
+/// differs, or where a job has no rows.
+pub fn measures_equal_raw_events(farol: &farol::Farol, jobs: &[&str]) {
+    let named = |option: &'static str| jobs.iter().flat_map(move |job| [option, *job]);
+    let judged = Command::new(python())
+        .arg(root().join("tests/measures.py"))
+        .args(["--farol", env!("CARGO_BIN_EXE_farol"), "--directory"])
+        .arg(farol.path())
+        .args(named("--job"))
+        .args(named("--require"))
+        .output()
+        .expect("Python is there");
+    let said = String::from_utf8_lossy(&judged.stdout);
+    let failed = String::from_utf8_lossy(&judged.stderr);
+    assert!(judged.status.success(), "{said}{failed}");
+    println!("{said}");
+}

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::process::Command;
 
 use crate::harness;
 use crate::harness::farol::Farol;
@@ -79,24 +78,6 @@ fn lines(kind: &str, bodies: &[&str]) -> String {
     lines
 }
 
-/// Runs the independent computation; fails with its lines where something differs.
-fn judge(farol: &Farol, more: &[&str]) {
-    let judged = Command::new(harness::python())
-        .arg(harness::root().join("tests/measures.py"))
-        .args(["--farol", env!("CARGO_BIN_EXE_farol"), "--directory"])
-        .arg(farol.path())
-        .args(more)
-        .output()
-        .expect("Python is there");
-    let said = String::from_utf8_lossy(&judged.stdout);
-    assert!(
-        judged.status.success(),
-        "{said}{}",
-        String::from_utf8_lossy(&judged.stderr)
-    );
-    println!("{said}");
-}
-
 #[test]
 fn every_measure_equals_an_independent_computation() {
     let kafka = RealKafka::shared();
@@ -119,7 +100,7 @@ fn every_measure_equals_an_independent_computation() {
         "--incident",
         "error_burst@20m+10m",
         "--incident",
-        "prompt_injection@50m+10m",
+        "injection_wave@50m+10m",
         "--to",
         "ndjson",
         "traffic.ndjson",
@@ -136,6 +117,5 @@ fn every_measure_equals_an_independent_computation() {
         farol.ok(&["emit", &file, "--topic", &topic]);
     }
     farol.ok(&["run", "--roles", "ingest,jobs", "--drain"]);
-    let required: Vec<_> = JOBS.iter().flat_map(|job| ["--require", *job]).collect();
-    judge(&farol, &required);
+    harness::measures_equal_raw_events(&farol, &JOBS);
 }
