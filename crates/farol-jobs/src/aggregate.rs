@@ -19,7 +19,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, iden
 use datafusion::prelude::SessionContext;
 
 use crate::definition::{
-    CONTRIBUTIONS, Job, Mode, Partial, PartialKind, REVISION, WINDOW_END, WINDOW_START, Width,
+    CONTRIBUTIONS, Job, Partial, PartialKind, REVISION, WINDOW_END, WINDOW_START, Width,
     time_literal, time_type,
 };
 
@@ -99,11 +99,8 @@ fn rows_near(
     rows: Arc<dyn TableProvider>,
     (from, to): (i64, i64),
 ) -> Result<DataFrame, DataFusionError> {
-    let reach_us = match job.mode() {
-        Mode::Incremental => 0,
-        Mode::Recompute { reach_us } => reach_us,
-    };
-    let near = (from.saturating_sub(reach_us), to.saturating_add(reach_us));
+    let (before_us, after_us) = job.mode().reach_us();
+    let near = (from.saturating_sub(before_us), to.saturating_add(after_us));
     context
         .read_table(rows)?
         .filter(within(ident(EVENT_TIME), near))

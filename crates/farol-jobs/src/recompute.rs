@@ -26,7 +26,7 @@ use farol_lake::{AdditionLimits, Additions, Table, Upload};
 use futures::TryStreamExt as _;
 
 use crate::aggregate::{whole_window, windows_of};
-use crate::definition::{CONTRIBUTIONS, Job, Mode, REVISION, WINDOW_START, Width};
+use crate::definition::{CONTRIBUTIONS, Job, REVISION, WINDOW_START, Width};
 use crate::error::JobError;
 use crate::step::{Runner, working_context};
 use crate::writer::{Series, Writer};
@@ -99,10 +99,6 @@ async fn touched(
     rows: Arc<dyn TableProvider>,
     range: Option<(i64, i64)>,
 ) -> Result<BTreeSet<i64>, JobError> {
-    let reach_us = match job.mode() {
-        Mode::Incremental => 0,
-        Mode::Recompute { reach_us } => reach_us,
-    };
     let mut with_rows = BTreeSet::new();
     let mut batches = windows_of(context, job, rows, range)?
         .execute_stream()
@@ -113,15 +109,19 @@ async fn touched(
             .as_primitive_opt::<TimestampMicrosecondType>();
         with_rows.extend(starts.into_iter().flatten().flatten());
     }
-    Ok(within_reach(job.window(), reach_us, &with_rows))
+    Ok(within_reach(job.window(), job.mode().reach_us(), &with_rows))
 }
 
-/// Every window of which some row lies at most `reach_us` away, given the windows that rows are in.
-fn within_reach(width: Width, reach_us: i64, with_rows: &BTreeSet<i64>) -> BTreeSet<i64> {
+/// Every window that sees some row, given the windows that rows are in: one sees so far before and after itself.
+fn within_reach(
+    width: Width,
+    (before_us, after_us): (i64, i64),
+    with_rows: &BTreeSet<i64>,
+) -> BTreeSet<i64> {
     let mut touched = BTreeSet::new();
     for start in with_rows {
-        let mut window = width.start_of(start.saturating_sub(reach_us));
-        let last = start.saturating_add(width.micros() - 1 + reach_us);
+        let mut window = width.start_of(start.saturating_sub(after_us));
+        let last = start.saturating_add(width.micros() - 1 + before_us);
         while window <= last {
             touched.insert(window);
             window = window.saturating_add(width.micros());
@@ -152,7 +152,7 @@ mod tests {
 
     const MINUTE_US: i64 = 60_000_000;
 
-    fn touched(reach_us: i64, starts: &[i64]) -> Vec<i64> {
+    fn touched(reach_us: (i64, i64), starts: &[i64]) -> Vec<i64> {
         let width = Width::parse("1m").unwrap();
         let starts = starts.iter().map(|minute| minute * MINUTE_US).collect();
         let touched = within_reach(width, reach_us, &starts);
@@ -162,15 +162,21 @@ mod tests {
 
     #[test]
     fn without_reach_only_the_window_itself_is_touched() {
-        assert_eq!(touched(0, &[5, 9]), [5, 9]);
-        assert_eq!(touched(0, &[-1]), [-1]);
+        assert_eq!(touched((0, 0), &[5, 9]), [5, 9]);
+        assert_eq!(touched((0, 0), &[-1]), [-1]);
     }
 
     #[test]
     fn reach_touches_the_windows_around() {
-        assert_eq!(touched(MINUTE_US, &[5]), [4, 5, 6]);
-        assert_eq!(touched(2 * MINUTE_US, &[5, 6]), [3, 4, 5, 6, 7, 8]);
+        assert_eq!(touched((MINUTE_US, MINUTE_US), &[5]), [4, 5, 6]);
+        assert_eq!(touched((2 * MINUTE_US, 2 * MINUTE_US), &[5, 6]), [3, 4, 5, 6, 7, 8]);
         // A second before or after the minute is still in the next one.
-        assert_eq!(touched(1_000_000, &[0]), [-1, 0, 1]);
+        assert_eq!(touched((1_000_000, 1_000_000), &[0]), [-1, 0, 1]);
+    }
+
+    #[test]
+    fn a_window_that_looks_back_is_touched_by_what_is_before_it() {
+        assert_eq!(touched((2 * MINUTE_US, 0), &[5]), [5, 6, 7]);
+        assert_eq!(touched((0, MINUTE_US), &[5]), [4, 5]);
     }
 }

@@ -19,6 +19,7 @@ pub(super) struct JobFile {
     pub window: Spanned<String>,
     pub mode: Option<Spanned<String>>,
     pub reach: Option<Spanned<String>>,
+    pub reach_after: Option<Spanned<String>>,
     pub max_series: Option<Spanned<u64>>,
     #[serde(default)]
     pub segments: Vec<Spanned<String>>,

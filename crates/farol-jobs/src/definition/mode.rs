@@ -1,5 +1,7 @@
 //! How a job's windows come about: added up from what each version brings, or computed whole.
 
+use serde_saphyr::Spanned;
+
 use super::file::{JobFile, suggestion};
 use super::plan::Planner;
 use super::{CONTRIBUTIONS, Width};
@@ -13,8 +15,10 @@ pub enum Mode {
     /// A window near which rows were added is computed whole, from one snapshot, as a higher revision. So the SQL may
     /// join, group and rank. It is run once for each window, over the rows within reach of it.
     Recompute {
-        /// How far before and after a window the SQL sees rows, in microseconds.
+        /// How far before a window the SQL sees rows, in microseconds.
         reach_us: i64,
+        /// How far after it.
+        reach_after_us: i64,
     },
 }
 
@@ -33,6 +37,17 @@ impl Mode {
         }
     }
 
+    /// How far before and after a window its SQL sees rows, in microseconds.
+    pub fn reach_us(self) -> (i64, i64) {
+        match self {
+            Self::Incremental => (0, 0),
+            Self::Recompute {
+                reach_us,
+                reach_after_us,
+            } => (reach_us, reach_after_us),
+        }
+    }
+
     /// Whether windows are computed whole.
     pub fn is_recompute(self) -> bool {
         matches!(self, Self::Recompute { .. })
@@ -45,7 +60,7 @@ impl Planner<'_> {
         let written = file.mode.as_ref();
         match written.map_or(NAMES[0], |mode| mode.value.as_str()) {
             "incremental" => {
-                if let Some(reach) = &file.reach {
+                if let Some(reach) = file.reach.as_ref().or(file.reach_after.as_ref()) {
                     errors.push(self.at(
                         reach.referenced,
                         "an incremental job looks at one row at a time, so nothing is within its reach",
@@ -56,11 +71,18 @@ impl Planner<'_> {
             }
             "recompute" => {
                 self.refuse_own_names(file, errors);
-                let reach_us = self.reach_us(file).unwrap_or_else(|error| {
-                    errors.push(error);
-                    0
-                });
-                Mode::Recompute { reach_us }
+                let mut told = |written: &Option<Spanned<String>>| match written {
+                    None => None,
+                    Some(written) => Some(self.reach_us(written).unwrap_or_else(|error| {
+                        errors.push(error);
+                        0
+                    })),
+                };
+                let reach_us = told(&file.reach).unwrap_or(0);
+                Mode::Recompute {
+                    reach_us,
+                    reach_after_us: told(&file.reach_after).unwrap_or(reach_us),
+                }
             }
             other => {
                 if let Some(mode) = written {
@@ -75,14 +97,14 @@ impl Planner<'_> {
         }
     }
 
-    fn reach_us(&self, file: &JobFile) -> Result<i64, DefinitionError> {
-        let Some(written) = &file.reach else {
-            return Ok(0);
-        };
+    fn reach_us(&self, written: &Spanned<String>) -> Result<i64, DefinitionError> {
         let wrong = |message| {
-            let help = "write how far from a window its SQL looks, such as `reach: 15m`; a day at the most";
+            let help = "write how far from a window its SQL looks, such as `reach: 15m`; a day at the most, 0s for not at all";
             self.at(written.referenced, message, Some(help.to_owned()))
         };
+        if written.value == "0s" {
+            return Ok(0);
+        }
         let reach = Width::parse(&written.value)
             .map_err(|_| wrong(format!("`{}` is not a length of time", written.value)))?;
         if reach.seconds() > REACH_SECONDS_MAX {

@@ -163,13 +163,14 @@ async fn explain(context: &Context, name: &str) -> anyhow::Result<Exit> {
 fn how_read(mode: Mode) -> String {
     match mode {
         Mode::Incremental => "the rows that each new version added".to_owned(),
-        Mode::Recompute { reach_us: 0 } => {
-            "whole windows (mode: recompute), where rows were added".to_owned()
+        Mode::Recompute { .. } => {
+            let (before_us, after_us) = mode.reach_us();
+            format!(
+                "whole windows (mode: recompute), where rows were added, with what is {} s before and {} s after",
+                before_us / 1_000_000,
+                after_us / 1_000_000
+            )
         }
-        Mode::Recompute { reach_us } => format!(
-            "whole windows (mode: recompute), where rows were added, with what is {} s before and after",
-            reach_us / 1_000_000
-        ),
     }
 }
 
@@ -245,7 +246,7 @@ fn begin(context: &Context, name: &str) -> anyhow::Result<Exit> {
          reads: traces                  # traces, feedback, costs or evaluations\n\
          window: 1m\n\
          # mode: recompute              # for SQL that joins or groups rows: windows are computed whole\n\
-         # reach: 15m                   # and see the rows so far before and after\n\
+         # reach: 15m                   # and see the rows so far before and (unless `reach_after` says less) after\n\
          segments: [service, model]     # columns of the SQL to group by\n\
          partials:                      # columns of the SQL: sum, min, max, quantiles, distinct\n  \
            requests: sum\n  \
