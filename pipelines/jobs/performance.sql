@@ -1,7 +1,7 @@
 -- One row for each call: when it ended, its segments, and what it adds to each partial.
 -- Times are added up in whole microseconds, because sums of floating-point numbers depend on their order.
 SELECT
-    event_time, service, environment, provider, model, prompt_id, prompt_version, task,
+    event_time, service, environment, provider, model, prompt_id, prompt_version, task, tags,
     1 AS requests,
     CASE WHEN status = 'error' THEN 1 WHEN status IS NOT NULL THEN 0 END AS errors,
     CASE WHEN status = 'timeout' THEN 1 WHEN status IS NOT NULL THEN 0 END AS timeouts,

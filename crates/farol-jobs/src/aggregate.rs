@@ -20,7 +20,7 @@ use datafusion::prelude::SessionContext;
 
 use crate::definition::{
     CONTRIBUTIONS, Job, Mode, Partial, PartialKind, REVISION, WINDOW_END, WINDOW_START, Width,
-    time_literal, time_type,
+    segment_of, time_literal, time_type,
 };
 
 /// The column of every input that says when an event was.
@@ -42,8 +42,10 @@ pub async fn contributions(
         frame = frame.filter(within(time(), range))?;
     }
     let mut groups = vec![window_of(job.window(), time()).alias(WINDOW_START)];
-    let text = |name: &String| cast(ident(name), DataType::Utf8).alias(name);
-    groups.extend(job.segments().iter().map(text));
+    for name in job.segments() {
+        let segment = segment_of(job, name, frame.schema())?;
+        groups.push(cast(segment, DataType::Utf8).alias(name));
+    }
     let aggregates = job.partials().iter().map(|partial| {
         let column = ident(&partial.name);
         let value = match partial.kind {

@@ -34,7 +34,7 @@ mod writer;
 
 pub use definition::{
     Better, CONTRIBUTIONS, Files, Job, Jobs, Measure, Mode, Partial, PartialKind, REVISION,
-    Sources, WINDOW_END, WINDOW_START, Width, load, suggestion,
+    Sources, Tags, WINDOW_END, WINDOW_START, Width, load, suggestion,
 };
 pub use error::{DefinitionError, JobError};
 pub use health::Health;

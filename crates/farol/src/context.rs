@@ -61,6 +61,7 @@ pub async fn load_jobs(config: &Config) -> Result<Jobs, farol_jobs::JobError> {
         dir: config.pipelines.dir.clone(),
         builtin: config.pipelines.builtin,
         max_series: config.jobs.max_series,
+        tags: config.jobs.tags.clone(),
     };
     farol_jobs::load(&sources).await
 }

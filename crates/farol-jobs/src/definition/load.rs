@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::plan::Planner;
-use super::{Files, Job, Jobs, file};
+use super::{Files, Job, Jobs, Tags, file};
 use crate::error::{DefinitionError, JobError};
 
 /// The jobs that are part of Farol: name, YAML, SQL.
@@ -33,6 +33,8 @@ pub struct Sources {
     pub builtin: bool,
     /// Series of a job at the most, where its file does not say.
     pub max_series: u64,
+    /// The tags that stand for the word `tags` among a job's segments.
+    pub tags: Tags,
 }
 
 /// A job's two files, read but not understood yet.
@@ -75,7 +77,7 @@ pub async fn load(sources: &Sources) -> Result<Jobs, JobError> {
     }
     let mut jobs = Vec::new();
     for (name, text) in texts {
-        match understand(&name, &text, sources.max_series).await {
+        match understand(&name, &text, sources).await {
             Ok(job) => jobs.push(job),
             Err(found) => errors.extend(found),
         }
@@ -87,7 +89,11 @@ pub async fn load(sources: &Sources) -> Result<Jobs, JobError> {
     }
 }
 
-async fn understand(name: &str, text: &Text, max_series: u64) -> Result<Job, Vec<DefinitionError>> {
+async fn understand(
+    name: &str,
+    text: &Text,
+    sources: &Sources,
+) -> Result<Job, Vec<DefinitionError>> {
     let file = file::read(&text.yaml_name, &text.yaml).map_err(|error| vec![error])?;
     if file.name.value != name {
         let place = file::Place {
@@ -106,7 +112,8 @@ async fn understand(name: &str, text: &Text, max_series: u64) -> Result<Job, Vec
         yaml: &text.yaml_name,
         sql: (&text.sql_name, &text.sql),
         files: text.files.clone(),
-        max_series,
+        max_series: sources.max_series,
+        tags: &sources.tags,
     };
     planner.plan(file).await
 }

@@ -5,8 +5,8 @@
 //! NAME.sql  ──┘
 //! ```
 //!
-//! The SQL gives **one row for each contribution**: `event_time`, every segment, and a column for each partial with
-//! the value to add. Windows, groups and sketches are the runner's. So an incremental job's SQL looks at one row at a
+//! The SQL gives **one row for each contribution**: `event_time`, every segment (the column `tags` for those that are
+//! tags, see [`Tags`]), and a column for each partial with the value to add. Windows, groups and sketches are the runner's. So an incremental job's SQL looks at one row at a
 //! time; that is checked, because only then do partials of different versions add up. SQL that looks at several rows
 //! says `mode: recompute` ([`Mode`]).
 
@@ -16,6 +16,7 @@ mod measures;
 mod mode;
 mod names;
 mod plan;
+mod tags;
 mod width;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,8 @@ pub use file::suggestion;
 pub use load::{Sources, load};
 pub use mode::Mode;
 pub use plan::context;
+pub use tags::Tags;
+pub(crate) use tags::segment_of;
 pub use width::Width;
 
 /// The column of a partial's window.
@@ -53,6 +56,7 @@ pub struct Job {
     pub(crate) mode: Mode,
     pub(crate) max_series: usize,
     pub(crate) segments: Vec<String>,
+    pub(crate) tags: Vec<String>,
     pub(crate) partials: Vec<Partial>,
     pub(crate) measures: Vec<Measure>,
     pub(crate) sql: String,
@@ -179,9 +183,15 @@ impl Job {
         self.max_series
     }
 
-    /// The columns that rows are grouped by, beside the window.
+    /// The columns that rows are grouped by, beside the window: those of its file, with the configured tags for the word
+    /// `tags`.
     pub fn segments(&self) -> &[String] {
         &self.segments
+    }
+
+    /// Those of its segments that are tags.
+    pub fn tags(&self) -> &[String] {
+        &self.tags
     }
 
     /// The aggregates that it keeps.

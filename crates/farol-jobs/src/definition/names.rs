@@ -8,7 +8,7 @@ use super::{PartialKind, WINDOW_END, WINDOW_START, Width};
 use crate::error::DefinitionError;
 
 /// Names that views and functions have use for.
-const RESERVED: [&str; 8] = [
+pub(super) const RESERVED: [&str; 8] = [
     WINDOW_START,
     WINDOW_END,
     "event_time",
@@ -65,6 +65,7 @@ impl Planner<'_> {
                 ));
             }
         }
+        self.check_tags(file, errors);
         if file.partials.0.is_empty() {
             errors.push(self.at(
                 file.name.referenced,
@@ -112,7 +113,7 @@ impl Planner<'_> {
     }
 }
 
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     let mut letters = name.bytes();
     letters
         .next()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use farol_jobs::step::Runner;
-use farol_jobs::{Health, Jobs, RunOptions, Sources, load, progress, views};
+use farol_jobs::{Health, Jobs, RunOptions, Sources, Tags, load, progress, views};
 use farol_lake::sql::Session;
 use futures::TryStreamExt as _;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,7 @@ async fn refused(yaml: &str, sql: &str) -> String {
         dir: dir.path().to_owned(),
         builtin: true,
         max_series: 10,
+        tags: Tags::default(),
     };
     let error = load(&sources).await.unwrap_err().to_string();
     error.replace(&format!("{}/jobs/", dir.path().display()), "")
@@ -68,6 +69,7 @@ async fn series_beyond_the_limit_are_other_and_counted() {
         dir: dir.path().to_owned(),
         builtin: false,
         max_series: 2,
+        tags: Tags::default(),
     };
     let jobs = load(&sources).await.unwrap();
     assert_eq!(jobs.names(), ["mine"]);
@@ -121,6 +123,7 @@ async fn a_job_that_cannot_be_opened_says_so_in_the_status() {
             dir: dir.path().to_owned(),
             builtin: false,
             max_series: 10,
+            tags: Tags::default(),
         };
         load(&sources).await.unwrap()
     };

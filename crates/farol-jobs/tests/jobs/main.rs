@@ -9,3 +9,4 @@ mod definitions;
 mod place;
 mod recompute;
 mod steps;
+mod tags;

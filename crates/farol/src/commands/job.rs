@@ -90,7 +90,7 @@ fn told(job: &Job, status: Option<&JobStatus>) -> Value {
         .collect();
     json!({
         "name": job.name(), "description": job.description(), "reads": job.reads(),
-        "window": job.window().to_string(), "mode": job.mode().as_str(), "segments": job.segments(), "partials": partials,
+        "window": job.window().to_string(), "mode": job.mode().as_str(), "segments": job.segments(), "tags": job.tags(), "partials": partials,
         "measures": measures, "max_series": job.max_series(), "from": origin(job), "status": status,
     })
 }
