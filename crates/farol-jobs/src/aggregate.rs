@@ -213,10 +213,11 @@ pub fn view(
 
 /// A batch with exactly the columns and types of the job's table.
 pub fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, DataFusionError> {
-    let columns = schema.fields().iter().zip(batch.columns());
-    let columns = columns
-        .map(|(field, column)| cast_array(column, field.data_type()))
-        .collect::<Result<Vec<_>, _>>()?;
+    let columns = schema.fields().iter().map(|field| {
+        let place = batch.schema_ref().index_of(field.name())?;
+        cast_array(batch.column(place), field.data_type())
+    });
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
     Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
 }
 

@@ -12,6 +12,7 @@
 //!   [`Mode::Recompute`] computes the windows that they touched whole, as a higher revision.
 //! * [`run`] plays the role: every job a task of its own, so that a failing one stops no other.
 //! * [`replace`] puts whole windows in the place of others: a backfill, or what was missed.
+//! * [`renewal`] computes all of a job anew after its definition was changed.
 //! * [`views`] is what SQL sees; [`progress`] how far each job is; [`compact`] keeps partials few.
 //!
 //! **Exactly once.** A commit of partials carries the mark `farol/job/<name>`: the input's version that they cover. It
@@ -23,8 +24,10 @@ pub mod compact;
 pub mod definition;
 mod error;
 mod health;
+mod partials_table;
 pub mod progress;
 mod recompute;
+pub mod renewal;
 pub mod replace;
 mod role;
 mod series_limit;

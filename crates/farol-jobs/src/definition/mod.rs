@@ -11,6 +11,7 @@
 //! says `mode: recompute` ([`Mode`]).
 
 mod file;
+mod fingerprint;
 mod load;
 mod measures;
 mod mode;
@@ -29,6 +30,7 @@ use datafusion::logical_expr::{Expr, lit};
 use farol_lake::TableSpec;
 
 pub use file::suggestion;
+pub(crate) use fingerprint::Fingerprint;
 pub use load::{Sources, load};
 pub use mode::Mode;
 pub use plan::context;

@@ -148,7 +148,7 @@ async fn a_job_that_cannot_be_opened_says_so_in_the_status() {
     assert!(ended.is_err());
     let error = error.expect("the status says why");
     assert!(
-        error.contains("keeps other partials than before"),
+        error.contains("job `mine` was changed since its partials were computed: partial `errors` was added; the SQL was changed"),
         "{error}"
     );
     // And takes it back when it is mended.

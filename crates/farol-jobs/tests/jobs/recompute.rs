@@ -335,7 +335,13 @@ async fn a_job_that_changes_its_mode_is_told_so() {
     let changed = jobs(&dir, &yaml, sql).await;
     let job = changed.get("trace_times").unwrap().clone();
     match Runner::open(&place.lake().await, job).await {
-        Err(JobError::Changed { reason, .. }) => assert!(reason.contains("contributions")),
+        Err(JobError::Changed { differences, .. }) => assert_eq!(
+            differences,
+            [
+                "mode is incremental, and was recompute",
+                "the SQL was changed"
+            ]
+        ),
         Err(other) => panic!("{other}"),
         Ok(_) => panic!("it was opened"),
     }
