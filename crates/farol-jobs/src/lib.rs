@@ -24,6 +24,7 @@ pub mod compact;
 pub mod definition;
 mod error;
 mod health;
+mod held_back;
 mod partials_table;
 pub mod progress;
 mod recompute;

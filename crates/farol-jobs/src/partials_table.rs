@@ -158,6 +158,17 @@ pub(crate) fn standing(table: &Table, job: &Job) -> Standing {
 
 /// How a job's columns differ from those of its table.
 fn of_columns(present: &SchemaRef, wanted: &SchemaRef) -> Vec<String> {
+    let mut differences = unreadable(present, wanted);
+    for field in present.fields() {
+        if wanted.field_with_name(field.name()).is_err() {
+            differences.push(format!("column `{}` was removed", field.name()));
+        }
+    }
+    differences
+}
+
+/// The columns that a job asks for and its table does not have as they must be.
+pub(crate) fn unreadable(present: &SchemaRef, wanted: &SchemaRef) -> Vec<String> {
     let mut differences = Vec::new();
     for field in wanted.fields() {
         let name = field.name();
@@ -171,11 +182,6 @@ fn of_columns(present: &SchemaRef, wanted: &SchemaRef) -> Vec<String> {
                 ));
             }
             Ok(_) => {}
-        }
-    }
-    for field in present.fields() {
-        if wanted.field_with_name(field.name()).is_err() {
-            differences.push(format!("column `{}` was removed", field.name()));
         }
     }
     differences

@@ -95,12 +95,13 @@ impl Changed {
 ///
 /// # Errors
 /// Where the lake cannot be read.
-pub async fn changed(lake: &Lake, job: &Job) -> Result<Option<Changed>, JobError> {
-    let Some(partials) = lake.existing(&job.table_name()).await? else {
-        return Ok(None);
-    };
-    let differences = standing(&partials, job).differences;
-    if differences.is_empty() || progress(&partials, job).await?.version.is_none() {
+pub async fn changed(
+    lake: &Lake,
+    job: &Job,
+    partials: &Table,
+) -> Result<Option<Changed>, JobError> {
+    let differences = standing(partials, job).differences;
+    if differences.is_empty() || progress(partials, job).await?.version.is_none() {
         return Ok(None);
     }
     let rows = match lake.existing(job.reads()).await? {

@@ -5,6 +5,7 @@
 mod rows;
 
 mod answers;
+mod changed;
 mod definitions;
 mod place;
 mod recompute;
