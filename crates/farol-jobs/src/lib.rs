@@ -13,6 +13,7 @@
 //! * [`run`] plays the role: every job a task of its own, so that a failing one stops no other.
 //! * [`replace`] puts whole windows in the place of others: a backfill, or what was missed.
 //! * [`renewal`] computes all of a job anew after its definition was changed.
+//! * [`explain`] says how a job's SQL is planned and what it costs.
 //! * [`views`] is what SQL sees; [`progress`] how far each job is; [`compact`] keeps partials few.
 //!
 //! **Exactly once.** A commit of partials carries the mark `farol/job/<name>`: the input's version that they cover. It
@@ -23,6 +24,7 @@ mod aggregate;
 pub mod compact;
 pub mod definition;
 mod error;
+pub mod explain;
 mod health;
 mod held_back;
 mod partials_table;
@@ -38,7 +40,7 @@ mod writer;
 
 pub use definition::{
     Better, CONTRIBUTIONS, Files, Job, Jobs, Measure, Mode, Partial, PartialKind, REVISION,
-    Sources, Tags, WINDOW_END, WINDOW_START, Width, load, suggestion,
+    Sources, Tags, WINDOW_END, WINDOW_START, Width, check_name, load, shipped, suggestion,
 };
 pub use error::{DefinitionError, JobError};
 pub use health::Health;

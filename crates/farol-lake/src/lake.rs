@@ -10,6 +10,7 @@ use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake::operations::create::CreateBuilder;
 use deltalake::{DeltaTable, DeltaTableError};
 use futures::TryStreamExt as _;
+use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
@@ -67,6 +68,19 @@ impl Lake {
     /// A lake in a store of the caller's, whose root is the store's root.
     pub fn with_store(root: Arc<dyn ObjectStore>, url: Url) -> Self {
         Self(Arc::new(Inner { url, root }))
+    }
+
+    /// A lake in this process's memory, to try out what would be written.
+    ///
+    /// # Errors
+    /// Never, in practice: its address is a constant.
+    pub fn in_memory() -> Result<Self, LakeError> {
+        let uri = "memory:///";
+        let url = Url::parse(uri).map_err(|error| LakeError::Uri {
+            uri: uri.to_owned(),
+            reason: error.to_string(),
+        })?;
+        Ok(Self::with_store(Arc::new(InMemory::new()), url))
     }
 
     /// Where the lake is.

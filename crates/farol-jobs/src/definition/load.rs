@@ -21,6 +21,13 @@ const SHIPPED: [(&str, &str, &str); 2] = [
     ),
 ];
 
+/// The YAML and the SQL of a job that is part of Farol; `None` where there is none of that name.
+pub fn shipped(name: &str) -> Option<(&'static str, &'static str)> {
+    let mut jobs = SHIPPED.iter();
+    let found = jobs.find(|(shipped, _, _)| *shipped == name);
+    found.map(|(_, yaml, sql)| (*yaml, *sql))
+}
+
 /// Files are read up to this size.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 

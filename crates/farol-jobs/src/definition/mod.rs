@@ -31,8 +31,9 @@ use farol_lake::TableSpec;
 
 pub use file::suggestion;
 pub(crate) use fingerprint::Fingerprint;
-pub use load::{Sources, load};
+pub use load::{Sources, load, shipped};
 pub use mode::Mode;
+pub use names::check_name;
 pub use plan::context;
 pub use tags::Tags;
 pub(crate) use tags::segment_of;

@@ -122,6 +122,24 @@ pub(super) fn is_name(name: &str) -> bool {
         && name.len() <= 64
 }
 
+/// Whether a new job can have that name.
+///
+/// # Errors
+/// Says why not.
+pub fn check_name(name: &str) -> Result<(), String> {
+    if !is_name(name) {
+        return Err(format!(
+            "`{name}` is not a job's name: small letters, digits and underscores, a letter first"
+        ));
+    }
+    if INPUTS.contains(&name) || RESERVED.contains(&name) || is_taken(name) {
+        return Err(format!(
+            "`{name}` is the name of a table or view of Farol's"
+        ));
+    }
+    Ok(())
+}
+
 fn is_taken(name: &str) -> bool {
     let taken = [
         "dead_letters",

@@ -444,17 +444,18 @@ async fn a_table_of_before_counts_as_made_with_the_present_definition() {
 
 #[tokio::test]
 async fn a_job_that_computed_nothing_yet_takes_any_definition() {
-    let lake = Place::new();
+    let place = Place::new();
+    let lake = place.lake().await;
     let (one, two) = (defined(YAML, SQL).await, defined(NEW_YAML, NEW_SQL).await);
-    let store = lake.lake().await;
-    let mut first = runner(&store, &one).await.unwrap();
-    assert!(runner(&store, &two).await.is_ok());
-    add(&lake.traces().await, &calls(200)).await;
-    level(&mut runner(&store, &two).await.unwrap()).await;
+    let mut first = runner(&lake, &one).await.unwrap();
+    let mut second = runner(&lake, &two).await.unwrap();
+    add(&place.traces().await, &calls(200)).await;
     // Whoever opened it before finds out at its first commit.
-    assert_eq!(
-        first.step().await.unwrap(),
-        Stepped::Level,
-        "its own mark is behind"
-    );
+    assert_eq!(first.step().await.unwrap(), Stepped::Overtaken);
+    level(&mut second).await;
+    assert!(matches!(first.step().await, Err(JobError::Changed { .. })));
+    let total = place
+        .ask_of(&two, "SELECT CAST(sum(requests) AS BIGINT) FROM mine")
+        .await;
+    assert_eq!(total, [["200"]]);
 }

@@ -33,11 +33,7 @@ impl Replacement {
     ) -> Self {
         let (mut files, mut removes) = (Vec::new(), Vec::new());
         for view in views {
-            files.push(AddedFile {
-                path: view.object_store_path().to_string(),
-                bytes: view.size().unsigned_abs(),
-                partition: view.partition_values_map().into_values().next().flatten(),
-            });
+            files.push(AddedFile::from(view));
             removes.push(snapshot::remove(view, operation != Operation::Compact));
         }
         Self {
