@@ -41,6 +41,7 @@ mod writer;
 pub use definition::{
     Better, CONTRIBUTIONS, Files, Job, Jobs, Measure, Mode, Partial, PartialKind, REVISION,
     Sources, Tags, WINDOW_END, WINDOW_START, Width, check_name, load, shipped, suggestion,
+    warnings,
 };
 pub use error::{DefinitionError, JobError};
 pub use health::Health;

@@ -74,11 +74,9 @@ pub async fn load(sources: &Sources) -> Result<Jobs, JobError> {
         }
     }
     let mut errors = Vec::new();
-    for path in yaml_files(&sources.dir.join("jobs"))? {
+    for path in own_files(sources, &["yaml", "yml"])? {
         match read(&path)? {
-            Ok((name, text)) => {
-                texts.insert(name, text);
-            }
+            Ok((name, text)) => errors.extend(put(&mut texts, name, text)),
             Err(error) => errors.push(error),
         }
     }
@@ -94,6 +92,22 @@ pub async fn load(sources: &Sources) -> Result<Jobs, JobError> {
     } else {
         Err(JobError::Definitions(errors))
     }
+}
+
+/// Puts a user's own job in the place of a shipped one; of two of their own under one name, one must go.
+fn put(texts: &mut BTreeMap<String, Text>, name: String, text: Text) -> Option<DefinitionError> {
+    let error = match texts.get(&name) {
+        Some(other) if other.files != Files::Shipped => Some(DefinitionError {
+            file: text.yaml_name.clone(),
+            line: 0,
+            column: 0,
+            message: format!("job `{name}` is defined by {} too", other.yaml_name),
+            help: Some("keep one of the two files".to_owned()),
+        }),
+        _ => None,
+    };
+    texts.insert(name, text);
+    error
 }
 
 async fn understand(
@@ -125,7 +139,9 @@ async fn understand(
     planner.plan(file).await
 }
 
-fn yaml_files(dir: &Path) -> Result<Vec<PathBuf>, JobError> {
+/// The files of a user's own jobs whose names end so.
+pub(super) fn own_files(sources: &Sources, endings: &[&str]) -> Result<Vec<PathBuf>, JobError> {
+    let dir = &sources.dir.join("jobs");
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -134,10 +150,8 @@ fn yaml_files(dir: &Path) -> Result<Vec<PathBuf>, JobError> {
     let mut files = Vec::new();
     for entry in entries {
         let path = entry.map_err(|error| unreadable(dir, &error))?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "yaml" || extension == "yml")
-        {
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        if ending.is_some_and(|ending| endings.contains(&ending)) {
             files.push(path);
         }
     }

@@ -18,6 +18,7 @@ mod mode;
 mod names;
 mod plan;
 mod tags;
+mod warnings;
 mod width;
 
 use std::collections::BTreeMap;
@@ -37,6 +38,7 @@ pub use names::check_name;
 pub use plan::context;
 pub use tags::Tags;
 pub(crate) use tags::segment_of;
+pub use warnings::warnings;
 pub use width::Width;
 
 /// The column of a partial's window.

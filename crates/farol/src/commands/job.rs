@@ -7,6 +7,8 @@ mod cost;
 mod files;
 mod recompute;
 
+pub use recompute::told as told_changed;
+
 use std::fmt::Write as _;
 
 use farol_jobs::step::{Runner, Stepped};

@@ -13,7 +13,7 @@ use crate::exit::{Exit, usage};
 use crate::output;
 
 /// What was changed, and what computing it anew is about.
-pub(super) fn told(job: &Job, changed: &Changed) -> String {
+pub fn told(job: &Job, changed: &Changed) -> String {
     let name = job.name();
     let mut text =
         format!("{name} was changed since its partials were computed, and is stopped:\n");
