@@ -7,9 +7,10 @@ mod harness;
 mod backlog;
 #[path = "pipeline/bad_input.rs"]
 mod bad_input;
+#[path = "pipeline/measures.rs"]
+mod definitions;
 #[path = "pipeline/embedded.rs"]
 mod embedded;
-#[path = "pipeline/measures.rs"]
 mod measures;
 #[path = "pipeline/object_store.rs"]
 mod object_store;
