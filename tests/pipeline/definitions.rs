@@ -47,7 +47,12 @@ fn configured_tags_reach_measures_rules_and_messages() {
     farol.ok(&["check"]);
     farol.ok(&["topics", "create"]);
     kafka.send("tagged.traces", calls());
-    farol.ok(&["run", "--roles", "ingest,jobs,triggers,publisher", "--drain"]);
+    farol.ok(&[
+        "run",
+        "--roles",
+        "ingest,jobs,triggers,publisher",
+        "--drain",
+    ]);
 
     let by_team = farol.sql(
         "SELECT team, feature, CAST(sum(requests) AS BIGINT) AS requests, CAST(sum(errors) AS BIGINT) AS errors \
@@ -75,7 +80,10 @@ fn configured_tags_reach_measures_rules_and_messages() {
         .map(|alert| alert.body["segment"].clone())
         .collect();
     assert!(
-        !segments.is_empty() && segments.iter().all(|segment| *segment == json!({"team": "red"})),
+        !segments.is_empty()
+            && segments
+                .iter()
+                .all(|segment| *segment == json!({"team": "red"})),
         "{segments:?}"
     );
     let metrics = read_committed(&kafka.brokers(), "tagged.metrics");
@@ -84,7 +92,10 @@ fn configured_tags_reach_measures_rules_and_messages() {
         .filter(|message| message.body["job"] == "performance")
         .map(|message| message.body["segment"]["team"].to_string())
         .collect();
-    assert_eq!(teams.into_iter().collect::<Vec<_>>(), ["\"blue\"", "\"red\""]);
+    assert_eq!(
+        teams.into_iter().collect::<Vec<_>>(),
+        ["\"blue\"", "\"red\""]
+    );
 }
 
 #[test]
@@ -102,11 +113,14 @@ fn a_changed_job_stops_says_why_and_is_computed_anew() {
     assert_eq!(checked.code, Some(0), "{}", checked.stderr);
     assert!(
         checked.stdout.contains("segment `team` was added")
-            && checked.stdout.contains("computed anew from traces: windows "),
+            && checked
+                .stdout
+                .contains("computed anew from traces: windows "),
         "{}",
         checked.stdout
     );
-    let checked: Value = serde_json::from_str(&tagged(&["check", "--json"]).stdout).expect("an object");
+    let checked: Value =
+        serde_json::from_str(&tagged(&["check", "--json"]).stdout).expect("an object");
     assert_eq!(
         checked["changed"]["performance"]["differences"],
         json!(["segment `feature` was added", "segment `team` was added"])
@@ -114,18 +128,35 @@ fn a_changed_job_stops_says_why_and_is_computed_anew() {
     let status = tagged(&["status"]);
     assert_eq!(status.code, Some(3));
     assert!(
-        status.stdout.contains("STOPPED: job performance was changed"),
+        status
+            .stdout
+            .contains("STOPPED: job performance was changed"),
         "{}",
         status.stdout
     );
-    assert!(tagged(&["job", "list"]).stdout.contains("`farol job recompute spend`"));
+    assert!(
+        tagged(&["job", "list"])
+            .stdout
+            .contains("`farol job recompute spend`")
+    );
     let refused = tagged(&["sql", "SELECT count(*) FROM performance"]);
     assert_eq!(refused.code, Some(1), "{}", refused.stdout);
-    assert!(refused.stderr.contains("`farol job recompute performance`"), "{}", refused.stderr);
-    assert_eq!(tagged(&["sql", "SELECT count(*) FROM traces"]).code, Some(0));
+    assert!(
+        refused.stderr.contains("`farol job recompute performance`"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(
+        tagged(&["sql", "SELECT count(*) FROM traces"]).code,
+        Some(0)
+    );
     let stopped = tagged(&["run", "--roles", "jobs", "--drain"]);
     assert_eq!(stopped.code, Some(1));
-    assert!(stopped.stderr.contains("segment `team` was added"), "{}", stopped.stderr);
+    assert!(
+        stopped.stderr.contains("segment `team` was added"),
+        "{}",
+        stopped.stderr
+    );
 
     // It is done on request alone.
     let unasked = tagged(&["job", "recompute", "performance"]);
@@ -137,7 +168,11 @@ fn a_changed_job_stops_says_why_and_is_computed_anew() {
         assert!(done.stdout.contains("computed anew, "), "{}", done.stdout);
     }
     let again = tagged(&["job", "recompute", "spend", "--yes"]);
-    assert!(again.stdout.contains("there is nothing to compute anew"), "{}", again.stdout);
+    assert!(
+        again.stdout.contains("there is nothing to compute anew"),
+        "{}",
+        again.stdout
+    );
     let drained = tagged(&["run", "--roles", "ingest,jobs", "--drain"]);
     assert_eq!(drained.code, Some(0), "{}", drained.stderr);
     let rows = tagged(&[
@@ -161,23 +196,43 @@ fn files_of_jobs_are_shown_copied_explained_and_checked() {
         "jobs: {interval: 100ms}\n",
     );
     let unknown = farol.ok(&["job", "explain", "performance"]);
-    assert!(unknown.contains("cost       not known: traces has no rows yet"), "{unknown}");
+    assert!(
+        unknown.contains("cost       not known: traces has no rows yet"),
+        "{unknown}"
+    );
 
     let shown = farol.ok(&["job", "show", "spend"]);
-    assert!(shown.contains("name: spend") && shown.contains("FROM traces"), "{shown}");
+    assert!(
+        shown.contains("name: spend") && shown.contains("FROM traces"),
+        "{shown}"
+    );
     farol.ok(&["job", "new", "by_task", "--from", "spend"]);
     let jobs = farol.path().join("pipelines/jobs");
     let copied = fs::read_to_string(jobs.join("by_task.yaml")).expect("the copy");
     assert!(copied.starts_with("name: by_task\n"), "{copied}");
     let refused = farol.call(&["job", "new", "by_task"]);
     assert_eq!(refused.code, Some(2));
-    assert!(refused.stderr.contains("is there already"), "{}", refused.stderr);
-    assert_eq!(fs::read_to_string(jobs.join("by_task.yaml")).expect("the copy"), copied);
+    assert!(
+        refused.stderr.contains("is there already"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(
+        fs::read_to_string(jobs.join("by_task.yaml")).expect("the copy"),
+        copied
+    );
     let taken = farol.call(&["job", "new", "traces"]);
-    assert!(taken.stderr.contains("is the name of a table"), "{}", taken.stderr);
+    assert!(
+        taken.stderr.contains("is the name of a table"),
+        "{}",
+        taken.stderr
+    );
 
     let checked = farol.ok(&["check"]);
-    assert!(checked.contains("no measure uses partial `cache_write_tokens`"), "{checked}");
+    assert!(
+        checked.contains("no measure uses partial `cache_write_tokens`"),
+        "{checked}"
+    );
     // In a shipped job's place, what shipped rules need must stay.
     farol.ok(&["job", "new", "performance", "--from", "performance"]);
     farol.ok(&["check"]);
@@ -189,7 +244,9 @@ fn files_of_jobs_are_shown_copied_explained_and_checked() {
     let told: Value = serde_json::from_str(&wrong.stdout).expect("an object");
     let help = told["mistakes"][0]["help"].as_str().expect("what to do");
     assert!(
-        help.contains("rule `error-rate-high`, which is part of farol, needs this of job `performance`"),
+        help.contains(
+            "rule `error-rate-high`, which is part of farol, needs this of job `performance`"
+        ),
         "{told}"
     );
     assert!(told["mistakes"][0]["line"].is_u64(), "{told}");
@@ -202,12 +259,33 @@ fn files_of_jobs_are_shown_copied_explained_and_checked() {
     let explained: Value = serde_json::from_str(&explained).expect("an object");
     let cost = &explained["cost"];
     assert_eq!(cost["events"], 500, "{cost}");
-    assert!(cost["events_per_second"].as_f64().is_some_and(|rate| rate > 0.0), "{cost}");
-    assert!(cost["partials_bytes_per_event"].as_f64().is_some_and(|bytes| bytes > 0.0), "{cost}");
-    assert!(cost["cpu_us_per_event"].as_f64().is_some_and(|cpu| cpu > 0.0), "{cost}");
+    assert!(
+        cost["events_per_second"]
+            .as_f64()
+            .is_some_and(|rate| rate > 0.0),
+        "{cost}"
+    );
+    assert!(
+        cost["partials_bytes_per_event"]
+            .as_f64()
+            .is_some_and(|bytes| bytes > 0.0),
+        "{cost}"
+    );
+    assert!(
+        cost["cpu_us_per_event"]
+            .as_f64()
+            .is_some_and(|cpu| cpu > 0.0),
+        "{cost}"
+    );
     assert_eq!(cost["series_per_window"], 1.0, "{cost}");
     let columns = explained["columns"]["traces"].as_array().expect("columns");
-    assert!(columns.contains(&json!("latency_ms")) && !columns.contains(&json!("input")), "{columns:?}");
+    assert!(
+        columns.contains(&json!("latency_ms")) && !columns.contains(&json!("input")),
+        "{columns:?}"
+    );
     let plan = explained["plan"]["physical"].as_str().expect("a plan");
-    assert!(plan.contains("AggregateExec") && plan.contains("DataSourceExec"), "{plan}");
+    assert!(
+        plan.contains("AggregateExec") && plan.contains("DataSourceExec"),
+        "{plan}"
+    );
 }
