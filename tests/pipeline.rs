@@ -7,10 +7,11 @@ mod harness;
 mod backlog;
 #[path = "pipeline/bad_input.rs"]
 mod bad_input;
-#[path = "pipeline/measures.rs"]
+#[path = "pipeline/definitions.rs"]
 mod definitions;
 #[path = "pipeline/embedded.rs"]
 mod embedded;
+#[path = "pipeline/measures.rs"]
 mod measures;
 #[path = "pipeline/object_store.rs"]
 mod object_store;
