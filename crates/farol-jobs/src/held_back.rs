@@ -9,10 +9,17 @@ use datafusion::common::{DataFusionError, Result};
 use datafusion::datasource::{TableProvider, TableType};
 use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::ExecutionPlan;
+use farol_lake::Table;
 
 use crate::definition::Job;
 use crate::error::JobError;
 use crate::partials_table::unreadable;
+
+/// Whether a table of partials has the columns that a job asks for. Where it has not, the job was changed, and its queries
+/// fail until all of it is computed anew.
+pub fn is_readable(job: &Job, partials: &Table) -> bool {
+    unreadable(partials.schema(), &job.partials_schema()).is_empty()
+}
 
 /// A job's partials as they are, where they have the columns that the job asks for; else a table that says why not.
 pub(crate) fn readable(job: &Job, partials: Arc<dyn TableProvider>) -> Arc<dyn TableProvider> {

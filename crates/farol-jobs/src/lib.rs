@@ -45,5 +45,6 @@ pub use definition::{
 };
 pub use error::{DefinitionError, JobError};
 pub use health::Health;
+pub use held_back::is_readable;
 pub use progress::{JobStatus, Progress};
 pub use role::{RunOptions, run};
