@@ -9,6 +9,8 @@ mod backlog;
 mod bad_input;
 #[path = "pipeline/catalogue.rs"]
 mod catalogue;
+#[path = "pipeline/definitions.rs"]
+mod definitions;
 #[path = "pipeline/embedded.rs"]
 mod embedded;
 #[path = "pipeline/measures.rs"]

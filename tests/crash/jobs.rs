@@ -213,3 +213,78 @@ fn order_lateness_repetition_and_kills_do_not_show_in_any_bit_of_the_measures() 
     }
     assert_eq!(merged(&wild), expected);
 }
+
+#[test]
+fn a_job_computed_anew_survives_kills_anywhere_and_a_runner_of_the_old_definition() {
+    const TAGS: [&str; 2] = ["--set", "jobs.tags=[team]"];
+    let kafka = RealKafka::shared();
+    let more = "ingest: {flush_interval: 100ms, idle_timeout: 2s}\njobs: {interval: 50ms}\n";
+    kafka.create_topic("anew.traces", 2, &[]);
+    let farol = Farol::new(&kafka.brokers(), &[("anew.traces", "trace", 2)], more);
+    let events = day(2_000);
+    let (before, meanwhile) = events.split_at(1_500);
+    send(kafka, "anew.traces", before);
+    farol.ok(&["run", "--roles", "ingest,jobs", "--drain"]);
+    let steady = farol.start(&RUN);
+    let recompute = [&["job", "recompute", "performance", "--yes"][..], &TAGS].concat();
+    let measured = "SELECT CAST(sum(requests) AS BIGINT) AS n FROM performance";
+    let mut parts = meanwhile.chunks(200);
+    let mut sent = before.len();
+    for failpoint in [
+        "jobs.before_commit=kill@2",
+        "jobs.after_commit=kill@1",
+        "jobs.before_switch=kill@1",
+    ] {
+        let mut process = farol.start_with_failpoint(&recompute, failpoint);
+        // The runner of the old definition goes on, past what the new partials are of.
+        if let Some(part) = parts.next() {
+            send(kafka, "anew.traces", part);
+            sent += part.len();
+        }
+        let status = process.wait(PATIENCE);
+        assert_eq!(
+            status.signal(),
+            Some(9),
+            "{failpoint}: {}",
+            process.stderr()
+        );
+        wait_until("the old partials have all rows", PATIENCE, || {
+            (farol.number(measured) == sent as i64).then_some(())
+        });
+    }
+    let mut process = farol.start_with_failpoint(&recompute, "jobs.after_switch=kill@1");
+    let status = process.wait(PATIENCE);
+    assert_eq!(status.signal(), Some(9), "{}", process.stderr());
+    let again = farol.ok(&recompute);
+    assert!(
+        again.contains("there is nothing to compute anew"),
+        "{again}"
+    );
+    for part in parts {
+        send(kafka, "anew.traces", part);
+    }
+    // The old definition does not go on: its process says so, and ingests all the same.
+    farol.wait_for_read(events.len());
+    wait_until("the old definition is stopped", PATIENCE, || {
+        let told = steady.stderr();
+        told.contains("job `performance` was changed").then_some(())
+    });
+    steady.kill();
+
+    farol.ok(&[&["job", "recompute", "spend", "--yes"][..], &TAGS].concat());
+    farol.ok(&[&["run", "--roles", "ingest,jobs", "--drain"][..], &TAGS].concat());
+    let ask = |sql: &str| -> Vec<Value> {
+        let text = farol.ok(&[&["sql", sql, "--format", "json"][..], &TAGS].concat());
+        serde_json::from_str(&text).expect("rows")
+    };
+    let rows = ask(
+        "SELECT date_trunc('minute', event_time) AS minute, service, tags['team'] AS team, count(*) AS requests, \
+         sum(CASE WHEN status = 'error' THEN 1 ELSE 0 END) AS errors FROM traces GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+    );
+    let measures = ask(
+        "SELECT window_start AS minute, service, team, sum(requests) AS requests, sum(errors) AS errors \
+         FROM performance GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+    );
+    assert!(rows.len() > 1_000, "{}", rows.len());
+    assert_eq!(measures, rows);
+}

@@ -20,7 +20,7 @@ use datafusion::prelude::SessionContext;
 
 use crate::definition::{
     CONTRIBUTIONS, Job, Partial, PartialKind, REVISION, WINDOW_END, WINDOW_START, Width,
-    time_literal, time_type,
+    segment_of, time_literal, time_type,
 };
 
 /// The column of every input that says when an event was.
@@ -42,8 +42,10 @@ pub async fn contributions(
         frame = frame.filter(within(time(), range))?;
     }
     let mut groups = vec![window_of(job.window(), time()).alias(WINDOW_START)];
-    let text = |name: &String| cast(ident(name), DataType::Utf8).alias(name);
-    groups.extend(job.segments().iter().map(text));
+    for name in job.segments() {
+        let segment = segment_of(job, name, frame.schema())?;
+        groups.push(cast(segment, DataType::Utf8).alias(name));
+    }
     let aggregates = job.partials().iter().map(|partial| {
         let column = ident(&partial.name);
         let value = match partial.kind {
@@ -208,10 +210,11 @@ pub fn view(
 
 /// A batch with exactly the columns and types of the job's table.
 pub fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, DataFusionError> {
-    let columns = schema.fields().iter().zip(batch.columns());
-    let columns = columns
-        .map(|(field, column)| cast_array(column, field.data_type()))
-        .collect::<Result<Vec<_>, _>>()?;
+    let columns = schema.fields().iter().map(|field| {
+        let place = batch.schema_ref().index_of(field.name())?;
+        cast_array(batch.column(place), field.data_type())
+    });
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
     Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
 }
 

@@ -82,6 +82,7 @@ pub async fn compact(
     options: &CompactOptions,
 ) -> Result<MergeReport, JobError> {
     let mut report = MergeReport::default();
+    runner.follow_redefinition().await?;
     // A merge moves the guard that the next one was planned under, so each is planned anew.
     while let Some(merge) = merges(&runner.output, options).await?.into_iter().next() {
         if !one(runner, &merge, &mut report).await? {
@@ -118,13 +119,15 @@ async fn one(
     fail_point!("maintenance.before_commit", |_| Err(JobError::Failpoint(
         "maintenance.before_commit"
     )));
-    let outcome = match merge.commit(&runner.output, Vec::new(), uploads).await {
+    let steps = vec![runner.unchanged()];
+    let outcome = match merge.commit(&runner.output, steps, uploads).await {
         Err(farol_lake::LakeError::FileGone { .. }) => return Ok(false),
         other => other?,
     };
     fail_point!("maintenance.after_commit", |_| Err(JobError::Failpoint(
         "maintenance.after_commit"
     )));
+    runner.notice(&outcome, 0);
     if let Outcome::Overtaken { .. } = outcome {
         return Ok(false);
     }

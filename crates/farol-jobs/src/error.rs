@@ -63,17 +63,15 @@ pub enum JobError {
         /// The names that there are.
         known: Vec<String>,
     },
-    /// The job's partials have other columns than those that it kept so far.
+    /// The job's partials were made with another definition of it.
     #[error(
-        "job `{job}` keeps other partials than before ({reason}); give the changed job another name, or end every farol that uses this lake, delete `{table}` in it, and let the job begin anew"
+        "job `{job}` was changed since its partials were computed: {}; it is stopped, so that old and new are not mixed. `farol job recompute {job}` says which windows that is about and computes them anew; or take the change back", .differences.join("; ")
     )]
     Changed {
         /// The job.
         job: String,
-        /// The table of its partials.
-        table: String,
-        /// The first difference.
-        reason: String,
+        /// What was changed.
+        differences: Vec<String>,
     },
     /// Others kept committing in between.
     #[error(
@@ -84,6 +82,16 @@ pub enum JobError {
         job: String,
         /// Attempts made.
         attempts: u32,
+    },
+    /// Rows of the version that partials were computed from were vacuumed meanwhile.
+    #[error(
+        "files of the version of its input that job `{job}` is computed anew from were deleted meanwhile ({reason}); the same command begins anew"
+    )]
+    SnapshotGone {
+        /// The job.
+        job: String,
+        /// The first of them.
+        reason: String,
     },
     /// What was asked for makes no sense.
     #[error("{0}")]

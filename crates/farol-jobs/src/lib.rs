@@ -12,6 +12,8 @@
 //!   [`Mode::Recompute`] computes the windows that they touched whole, as a higher revision.
 //! * [`run`] plays the role: every job a task of its own, so that a failing one stops no other.
 //! * [`replace`] puts whole windows in the place of others: a backfill, or what was missed.
+//! * [`renewal`] computes all of a job anew after its definition was changed.
+//! * [`explain`] says how a job's SQL is planned and what it costs.
 //! * [`views`] is what SQL sees; [`progress`] how far each job is; [`compact`] keeps partials few.
 //!
 //! **Exactly once.** A commit of partials carries the mark `farol/job/<name>`: the input's version that they cover. It
@@ -22,9 +24,13 @@ mod aggregate;
 pub mod compact;
 pub mod definition;
 mod error;
+pub mod explain;
 mod health;
+mod held_back;
+mod partials_table;
 pub mod progress;
 mod recompute;
+pub mod renewal;
 pub mod replace;
 mod role;
 mod series_limit;
@@ -34,9 +40,11 @@ mod writer;
 
 pub use definition::{
     Better, CONTRIBUTIONS, Files, Job, Jobs, Measure, Mode, Partial, PartialKind, REVISION,
-    Sources, WINDOW_END, WINDOW_START, Width, load, suggestion,
+    Sources, Tags, WINDOW_END, WINDOW_START, Width, check_name, load, shipped, suggestion,
+    warnings,
 };
 pub use error::{DefinitionError, JobError};
 pub use health::Health;
+pub use held_back::is_readable;
 pub use progress::{JobStatus, Progress};
 pub use role::{RunOptions, run};

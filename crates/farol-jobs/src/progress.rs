@@ -9,6 +9,8 @@ use object_store::{ObjectStoreExt as _, PutPayload};
 use serde::{Deserialize, Serialize};
 
 use crate::definition::{Job, Jobs};
+use crate::error::JobError;
+use crate::renewal::{self, Changed};
 
 /// Where a failing job says so, for other processes to read. Vacuum passes over names that begin with `_`.
 const ERROR_FILE: &str = "_farol_job_error.json";
@@ -96,32 +98,48 @@ pub struct JobStatus {
     pub overflowed: i64,
     /// Why it fails, where it does.
     pub error: Option<String>,
+    /// How it differs from what its partials were made with, where it does: it is stopped until they are computed anew.
+    pub changed: Option<Changed>,
 }
 
 /// What is known of every job, from the lake alone.
-pub async fn status(lake: &Lake, jobs: &Jobs) -> Result<Vec<JobStatus>, LakeError> {
+///
+/// # Errors
+/// Where the lake cannot be read.
+pub async fn status(lake: &Lake, jobs: &Jobs) -> Result<Vec<JobStatus>, JobError> {
     let mut found = Vec::new();
     for job in jobs.iter() {
-        let (mut progress, mut error) = (Progress::default(), None);
-        if let Some(partials) = lake.existing(&job.table_name()).await? {
-            progress = self::progress(&partials, job).await?;
-            error = failure(&partials).await?;
-        }
-        let input = lake.existing(job.reads()).await?;
-        let behind = match input {
-            Some(input) => Some(input.refresh().await? - progress.version.unwrap_or(-1)),
-            None => None,
-        };
-        found.push(JobStatus {
-            name: job.name().to_owned(),
-            version: progress.version,
-            behind,
-            watermark_us: progress.watermark_us,
-            overflowed: progress.overflowed,
-            error,
-        });
+        found.push(status_of(lake, job).await?);
     }
     Ok(found)
+}
+
+/// What is known of one job, from the lake alone.
+///
+/// # Errors
+/// Where the lake cannot be read.
+pub async fn status_of(lake: &Lake, job: &Job) -> Result<JobStatus, JobError> {
+    let (mut progress, mut error) = (Progress::default(), None);
+    let mut changed = None;
+    if let Some(partials) = lake.existing(&job.table_name()).await? {
+        progress = self::progress(&partials, job).await?;
+        error = failure(&partials).await?;
+        changed = renewal::changed(lake, job, &partials).await?;
+    }
+    let input = lake.existing(job.reads()).await?;
+    let behind = match input {
+        Some(input) => Some(input.refresh().await? - progress.version.unwrap_or(-1)),
+        None => None,
+    };
+    Ok(JobStatus {
+        name: job.name().to_owned(),
+        version: progress.version,
+        behind,
+        watermark_us: progress.watermark_us,
+        overflowed: progress.overflowed,
+        error,
+        changed,
+    })
 }
 
 #[derive(Serialize, Deserialize)]

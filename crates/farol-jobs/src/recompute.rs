@@ -63,6 +63,16 @@ pub(crate) async fn range(
     compute(runner, rows, &windows, revision, Empty::IsLeftOut).await
 }
 
+/// Computes these windows from rows of the input, to see what comes of them.
+pub(crate) async fn windows(
+    runner: &mut Runner,
+    rows: Arc<dyn TableProvider>,
+    windows: &BTreeSet<i64>,
+    revision: i64,
+) -> Result<(Vec<Upload>, u64), JobError> {
+    compute(runner, rows, windows, revision, Empty::IsLeftOut).await
+}
+
 /// What becomes of a window that the SQL gives nothing for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Empty {

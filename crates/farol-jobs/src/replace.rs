@@ -30,6 +30,9 @@ const ATTEMPTS_MAX: u32 = 20;
 /// A range of windows to replace is cut into pieces of this many microseconds: a commit each.
 const PIECE_US: i64 = 6 * 3_600 * 1_000_000;
 
+/// The year 1700: before any window.
+const BEFORE_ALL_US: i64 = -8_520_336_000_000_000;
+
 /// A backfill's way through its range.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -55,19 +58,39 @@ pub async fn plan(runner: &Runner, from_us: i64, to_us: i64) -> Result<Plan, Job
     }
     let pieces = pieces(from, to);
     let id = format!("{}#run/{from}-{to}", runner.job.app_id());
-    let count = runner
-        .output
-        .marks(&id)
-        .await?
-        .get(&id)
-        .copied()
-        .unwrap_or(0);
+    let count = counted(runner, &id).await?;
     Ok(Plan {
         done: (count.unsigned_abs() as usize) % pieces.len(),
         pieces,
         id,
         count,
     })
+}
+
+/// Cuts all of time into pieces, for a table that is filled once. `rows` is the range that the input has rows in; what a
+/// job's SQL makes of them beyond it is in the first and the last piece.
+pub(crate) async fn plan_all(runner: &Runner, rows: Option<(i64, i64)>) -> Result<Plan, JobError> {
+    let mut pieces = rows.map_or_else(Vec::new, |(from, to)| pieces(from, to));
+    if let Some(first) = pieces.first_mut() {
+        first.0 = BEFORE_ALL_US;
+    }
+    if let Some(last) = pieces.last_mut() {
+        last.1 = i64::MAX;
+    }
+    let id = format!("{}#run/all", runner.job.app_id());
+    let count = counted(runner, &id).await?;
+    Ok(Plan {
+        done: (count.unsigned_abs() as usize).min(pieces.len()),
+        pieces,
+        id,
+        count,
+    })
+}
+
+/// The value of a mark that counts pieces.
+async fn counted(runner: &Runner, id: &str) -> Result<i64, JobError> {
+    let marks = runner.output.marks(id).await?;
+    Ok(marks.get(id).copied().unwrap_or(0))
 }
 
 fn pieces(from: i64, to: i64) -> Vec<(i64, i64)> {
@@ -86,30 +109,9 @@ fn pieces(from: i64, to: i64) -> Vec<(i64, i64)> {
 /// # Errors
 /// Where others keep committing in between, or the lake cannot be read or written. Pieces done before stay done.
 pub async fn next_piece(runner: &mut Runner, plan: &mut Plan) -> Result<u64, JobError> {
-    let Some(&range) = plan.pieces.get(plan.done) else {
-        return Ok(0);
-    };
     for _ in 0..ATTEMPTS_MAX {
-        let (replacement, at) = files_of(runner, range).await?;
-        let (Some(input), Some(version)) = (runner.input().await?, at.version) else {
-            return Err(JobError::Range(format!(
-                "job `{}` has not run yet, so there is nothing to replace; `farol run --roles jobs` runs it",
-                runner.job.name()
-            )));
-        };
-        let rows = input.rows_at(version).await?;
-        let computed = compute(runner, &replacement, rows, range, version).await?;
-        runner.tell_overflow(computed.beyond);
-        let counted = Step {
-            guard: plan.id.clone(),
-            from: (plan.count > 0).then_some(plan.count),
-            marks: vec![(plan.id.clone(), plan.count + 1)],
-        };
-        let partials = computed.partials;
-        let outcome = commit(runner, &replacement, counted, computed.uploads).await?;
-        if let Outcome::Committed { .. } = outcome {
-            plan.count += 1;
-            plan.done += 1;
+        runner.follow_redefinition().await?;
+        if let Some(partials) = try_piece(runner, plan).await? {
             return Ok(partials);
         }
     }
@@ -117,6 +119,39 @@ pub async fn next_piece(runner: &mut Runner, plan: &mut Plan) -> Result<u64, Job
         job: runner.job.name().to_owned(),
         attempts: ATTEMPTS_MAX,
     })
+}
+
+/// The same, once: `None` where others committed in between.
+pub(crate) async fn try_piece(
+    runner: &mut Runner,
+    plan: &mut Plan,
+) -> Result<Option<u64>, JobError> {
+    let Some(&range) = plan.pieces.get(plan.done) else {
+        return Ok(Some(0));
+    };
+    let (replacement, at) = files_of(runner, range).await?;
+    let (Some(input), Some(version)) = (runner.input().await?, at.version) else {
+        return Err(JobError::Range(format!(
+            "job `{}` has not run yet, so there is nothing to replace; `farol run --roles jobs` runs it",
+            runner.job.name()
+        )));
+    };
+    let rows = input.rows_at(version).await?;
+    let computed = compute(runner, &replacement, rows, range, version).await?;
+    runner.tell_overflow(computed.beyond);
+    let counted = Step {
+        guard: plan.id.clone(),
+        from: (plan.count > 0).then_some(plan.count),
+        marks: vec![(plan.id.clone(), plan.count + 1)],
+    };
+    let partials = computed.partials;
+    let outcome = commit(runner, &replacement, counted, computed.uploads).await?;
+    let Outcome::Committed { .. } = outcome else {
+        return Ok(None);
+    };
+    plan.count += 1;
+    plan.done += 1;
+    Ok(Some(partials))
 }
 
 /// Replaces every window that the input still has rows of, and moves the job's progress.
@@ -206,7 +241,7 @@ async fn compute(
 }
 
 async fn commit(
-    runner: &Runner,
+    runner: &mut Runner,
     replacement: &Replacement,
     step: Step,
     uploads: Vec<Upload>,
@@ -215,13 +250,14 @@ async fn commit(
         "jobs.before_commit"
     )));
     let committed = replacement
-        .commit(&runner.output, vec![step], uploads)
+        .commit(&runner.output, vec![step, runner.unchanged()], uploads)
         .await;
     let outcome = match committed {
         // Another program removed a file of ours: look again.
         Err(LakeError::FileGone { .. }) => Outcome::Overtaken { steps: Vec::new() },
         other => other?,
     };
+    runner.notice(&outcome, 1);
     fail_point!("jobs.after_commit", |_| Err(JobError::Failpoint(
         "jobs.after_commit"
     )));

@@ -10,7 +10,7 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::SessionContext;
 use fail::fail_point;
-use farol_lake::{AdditionLimits, Additions, Commit, Lake, LakeError, Outcome, Table, Upload};
+use farol_lake::{AdditionLimits, Additions, Commit, Lake, Outcome, Step, Table, Upload};
 
 use crate::aggregate::contributions;
 use crate::definition::{Job, Mode, context};
@@ -18,7 +18,7 @@ use crate::error::JobError;
 use crate::progress::{Progress, progress, watermark_us};
 use crate::series_limit::SeriesLimit;
 use crate::writer::{Series, Writer};
-use crate::{recompute, replace};
+use crate::{partials_table, recompute, replace};
 
 /// What one step may take.
 const LIMITS: AdditionLimits = AdditionLimits {
@@ -54,38 +54,56 @@ pub struct Runner {
     pub(crate) output: Table,
     input: Option<Table>,
     pub(crate) series: Option<SeriesLimit>,
+    /// Which definition of the job the table held when it was opened.
+    pub(crate) generation: i64,
+    /// Whether a commit found that it holds another one now.
+    redefined: bool,
 }
 
 impl Runner {
     /// Opens the job's table of partials, and creates it where there is none.
     ///
     /// # Errors
-    /// Where the table is there with other columns: the job was changed; or the store fails.
+    /// Where the table holds partials of another definition of the job; or the store fails.
     pub async fn open(lake: &Lake, job: Arc<Job>) -> Result<Self, JobError> {
-        let output = match lake.table(&job.table_name(), &job.table_spec()).await {
-            Err(LakeError::OtherColumns { reason, .. }) => {
-                return Err(JobError::Changed {
-                    job: job.name().to_owned(),
-                    table: job.table_name(),
-                    reason,
-                });
-            }
-            other => other?,
-        };
-        if let Some(column) = beyond_the_job(&output, &job) {
-            return Err(JobError::Changed {
-                job: job.name().to_owned(),
-                table: job.table_name(),
-                reason: format!("column `{column}` is in the table and not in the job"),
-            });
-        }
-        Ok(Self {
+        let held = partials_table::open(lake, &job).await?;
+        Ok(Self::over(lake, job, held.table, held.generation))
+    }
+
+    /// A job at work on a table that is known to be of its definition.
+    pub(crate) fn over(lake: &Lake, job: Arc<Job>, output: Table, generation: i64) -> Self {
+        Self {
             lake: lake.clone(),
             output,
             input: None,
             series: None,
+            generation,
+            redefined: false,
             job,
-        })
+        }
+    }
+
+    /// Opens the table again where a commit found that its definition was changed.
+    ///
+    /// # Errors
+    /// As [`Runner::open`].
+    pub(crate) async fn follow_redefinition(&mut self) -> Result<(), JobError> {
+        if self.redefined {
+            *self = Self::open(&self.lake, self.job.clone()).await?;
+        }
+        Ok(())
+    }
+
+    /// The step that every commit of partials takes beside its own: the table must still be of this definition.
+    pub(crate) fn unchanged(&self) -> Step {
+        partials_table::unchanged(&self.job, self.generation)
+    }
+
+    /// Takes notice where that step, at its place in a commit, was overtaken.
+    pub(crate) fn notice(&mut self, outcome: &Outcome, place: usize) {
+        if let Outcome::Overtaken { steps } = outcome {
+            self.redefined |= steps.iter().any(|(step, _)| *step == place);
+        }
     }
 
     /// The job.
@@ -112,6 +130,7 @@ impl Runner {
     /// Where the job's SQL fails, or the lake cannot be read or written. Nothing of the step is in the table then, or,
     /// where the answer was lost, all of it; the next step looks.
     pub async fn step(&mut self) -> Result<Stepped, JobError> {
+        self.follow_redefinition().await?;
         let Some(input) = self.input().await? else {
             return Ok(Stepped::Level);
         };
@@ -163,11 +182,13 @@ impl Runner {
             overflowed: from.overflowed + beyond as i64,
         };
         let partials = uploads.iter().map(|upload| upload.rows).sum();
-        let commit = Commit::append(vec![from.step_to(&self.job, to)], uploads);
+        let steps = vec![from.step_to(&self.job, to), self.unchanged()];
+        let commit = Commit::append(steps, uploads);
         fail_point!("jobs.before_commit", |_| Err(JobError::Failpoint(
             "jobs.before_commit"
         )));
         let outcome = self.output.commit(&commit).await?;
+        self.notice(&outcome, 1);
         fail_point!("jobs.after_commit", |_| Err(JobError::Failpoint(
             "jobs.after_commit"
         )));
@@ -240,15 +261,6 @@ impl Runner {
     }
 }
 
-/// A column of the table of partials that the job does not fill (any more).
-fn beyond_the_job(partials: &Table, job: &Job) -> Option<String> {
-    let own = job.partials_schema();
-    let mut columns = partials.schema().fields().iter();
-    columns
-        .find(|column| own.field_with_name(column.name()).is_err())
-        .map(|column| column.name().clone())
-}
-
 /// A session for one step, with bounded memory.
 pub(crate) fn working_context() -> Result<SessionContext, DataFusionError> {
     let runtime = RuntimeEnvBuilder::new()
@@ -261,7 +273,7 @@ pub(crate) fn working_context() -> Result<SessionContext, DataFusionError> {
 }
 
 /// Whether a file that the log names is not in the store any more.
-fn is_gone(error: &JobError) -> bool {
+pub(crate) fn is_gone(error: &JobError) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
         if let Some(object_store::Error::NotFound { .. }) = error.downcast_ref() {

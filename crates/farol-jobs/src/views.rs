@@ -32,6 +32,7 @@ use crate::definition::{
     Job, Jobs, WINDOW_START, Width, context, suggestion, time_literal, time_type,
 };
 use crate::error::JobError;
+use crate::held_back::readable;
 
 /// The schema that holds the tables of partials.
 const PARTIALS: &str = "partials";
@@ -52,7 +53,7 @@ pub async fn register(session: &Session, jobs: &Jobs) -> Result<(), JobError> {
         schema.register_table(job.name().to_owned(), partials.clone())?;
         let source = Source {
             job: job.clone(),
-            partials,
+            partials: readable(job, partials),
             planning: planning.clone(),
         };
         outer.deregister_table(job.name())?;

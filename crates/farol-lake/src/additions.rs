@@ -22,6 +22,7 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
+use deltalake::kernel::LogicalFileView;
 
 use crate::commit::Marks;
 use crate::error::LakeError;
@@ -46,6 +47,16 @@ pub struct AddedFile {
     pub bytes: u64,
     /// The value of the partition column, where the table has one.
     pub partition: Option<String>,
+}
+
+impl From<&LogicalFileView> for AddedFile {
+    fn from(view: &LogicalFileView) -> Self {
+        Self {
+            path: view.object_store_path().to_string(),
+            bytes: view.size().unsigned_abs(),
+            partition: view.partition_values_map().into_values().next().flatten(),
+        }
+    }
 }
 
 /// What the versions of a table after one and up to another added.

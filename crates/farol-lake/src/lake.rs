@@ -10,6 +10,7 @@ use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake::operations::create::CreateBuilder;
 use deltalake::{DeltaTable, DeltaTableError};
 use futures::TryStreamExt as _;
+use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
@@ -17,6 +18,7 @@ use url::Url;
 
 use crate::commit::log::entry_path;
 use crate::error::LakeError;
+use crate::redefinition::{Notes, first_difference};
 use crate::spec::TableSpec;
 use crate::table::Table;
 
@@ -68,6 +70,19 @@ impl Lake {
         Self(Arc::new(Inner { url, root }))
     }
 
+    /// A lake in this process's memory, to try out what would be written.
+    ///
+    /// # Errors
+    /// Never, in practice: its address is a constant.
+    pub fn in_memory() -> Result<Self, LakeError> {
+        let uri = "memory:///";
+        let url = Url::parse(uri).map_err(|error| LakeError::Uri {
+            uri: uri.to_owned(),
+            reason: error.to_string(),
+        })?;
+        Ok(Self::with_store(Arc::new(InMemory::new()), url))
+    }
+
     /// Where the lake is.
     pub fn uri(&self) -> &str {
         self.0.url.as_str()
@@ -82,9 +97,25 @@ impl Lake {
             check_columns(&table, spec)?;
             return Ok(table);
         }
+        let table = self.create(name, spec, &Notes::new()).await?;
+        check_columns(&table, spec)?;
+        Ok(table)
+    }
+
+    /// Creates a table, with notes of what it is. Where another was faster, or it is there already, it is that table,
+    /// whatever its columns and notes.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn create(
+        &self,
+        name: &str,
+        spec: &TableSpec,
+        notes: &Notes,
+    ) -> Result<Table, LakeError> {
         // Version 0 is ours or another's, never both: two creators must not commit twice. The library's own
         // creation turns the loser's into a version 1 that declares the table again.
-        let entry = first_entry(name, spec).await?;
+        let entry = first_entry(name, spec, notes).await?;
         let store = self.table_store(name);
         let options = PutOptions {
             mode: PutMode::Create,
@@ -98,9 +129,29 @@ impl Lake {
             Err(error) => return Err(error.into()),
         }
         let table = self.existing(name).await?;
-        let table = table.ok_or_else(|| DeltaTableError::NotATable(name.to_owned()))?;
-        check_columns(&table, spec)?;
-        Ok(table)
+        Ok(table.ok_or_else(|| DeltaTableError::NotATable(name.to_owned()))?)
+    }
+
+    /// Deletes a table with all its files. Nobody may be at work on it. What is interrupted goes on when it is called
+    /// again: the log goes last, so the table is listed until nothing is left of it.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn drop_table(&self, name: &str) -> Result<(), LakeError> {
+        let store = self.table_store(name);
+        let found: Vec<_> = store.list(None).try_collect().await?;
+        let log = Path::from("_delta_log");
+        let (entries, files): (Vec<_>, Vec<_>) = found
+            .into_iter()
+            .map(|object| object.location)
+            .partition(|path| path.prefix_matches(&log));
+        for path in files.into_iter().chain(entries) {
+            match store.delete(&path).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     /// Opens a table; `None` where there is none.
@@ -167,7 +218,7 @@ impl Lake {
 }
 
 /// The first entry of a table's log: protocol and metadata, as the library writes them for a table in memory.
-async fn first_entry(name: &str, spec: &TableSpec) -> Result<Bytes, LakeError> {
+async fn first_entry(name: &str, spec: &TableSpec, notes: &Notes) -> Result<Bytes, LakeError> {
     let columns: StructType = spec.schema.as_ref().try_into_kernel()?;
     let delta = CreateBuilder::new()
         .with_log_store(DeltaTable::new_in_memory().log_store())
@@ -178,8 +229,15 @@ async fn first_entry(name: &str, spec: &TableSpec) -> Result<Bytes, LakeError> {
         .with_configuration(
             spec.properties()
                 .into_iter()
-                .map(|(key, value)| (key, Some(value))),
+                .map(|(key, value)| (key.to_owned(), Some(value))),
         )
+        .with_configuration(
+            notes
+                .iter()
+                .map(|(key, value)| (key.clone(), Some(value.clone()))),
+        )
+        // The library refuses properties that are not Delta's own.
+        .with_raise_if_key_not_exists(notes.is_empty())
         .await?;
     Ok(delta
         .object_store()
@@ -200,41 +258,11 @@ fn address(uri: &str) -> Result<Url, String> {
 
 /// A table of an older Farol may lack columns at the end; one of another program has others.
 fn check_columns(table: &Table, spec: &TableSpec) -> Result<(), LakeError> {
-    let present = table.schema();
-    let wrong = |reason: String| LakeError::OtherColumns {
-        table: table.name().to_owned(),
-        reason,
-    };
-    for field in spec.schema.fields() {
-        let found = present
-            .field_with_name(field.name())
-            .map_err(|_| wrong(format!("column `{}` is missing", field.name())))?;
-        if !same_type(found.data_type(), field.data_type()) {
-            let reason = format!(
-                "column `{}` is {}, not {}",
-                field.name(),
-                found.data_type(),
-                field.data_type()
-            );
-            return Err(wrong(reason));
-        }
-    }
-    Ok(())
-}
-
-/// Whether two types hold the same values: names and nullability inside lists, maps and structs differ by writer.
-fn same_type(left: &arrow::datatypes::DataType, right: &arrow::datatypes::DataType) -> bool {
-    use arrow::datatypes::DataType as T;
-    match (left, right) {
-        (T::List(a), T::List(b)) | (T::Map(a, _), T::Map(b, _)) => {
-            same_type(a.data_type(), b.data_type())
-        }
-        (T::Struct(a), T::Struct(b)) => {
-            a.len() == b.len()
-                && a.iter()
-                    .zip(b)
-                    .all(|(a, b)| same_type(a.data_type(), b.data_type()))
-        }
-        _ => left == right,
+    match first_difference(table.schema(), &spec.schema) {
+        None => Ok(()),
+        Some(reason) => Err(LakeError::OtherColumns {
+            table: table.name().to_owned(),
+            reason,
+        }),
     }
 }

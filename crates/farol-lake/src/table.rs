@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use deltalake::DeltaTable;
+use deltalake::kernel::Metadata;
 use deltalake::kernel::transaction::PROTOCOL;
 use deltalake::logstore::LogStoreRef;
 use object_store::{ObjectStore, ObjectStoreExt as _};
@@ -36,6 +37,7 @@ pub(crate) struct Inner {
     pub log_store: LogStoreRef,
     pub schema: SchemaRef,
     pub partition_columns: Vec<String>,
+    metadata: Metadata,
     ingest_layout: Arc<Layout>,
     known: Mutex<Option<Known>>,
     /// The list of files as it was last read, for the next reader to go on from.
@@ -75,25 +77,51 @@ impl Table {
         PROTOCOL
             .can_write_to(snapshot)
             .map_err(deltalake::DeltaTableError::from)?;
-        let partition_columns = snapshot.metadata().partition_columns().to_vec();
-        let schema = snapshot.arrow_schema();
+        let metadata = snapshot.metadata().clone();
+        let version = snapshot.version() as i64;
+        Self::assemble(
+            name,
+            (store, delta.log_store()),
+            metadata,
+            snapshot.arrow_schema(),
+            version,
+        )
+    }
+
+    /// A handle on the same table whose uploads have other columns.
+    pub(crate) fn with_columns(&self, schema: &SchemaRef) -> Result<Self, LakeError> {
+        let stores = (self.0.store.clone(), self.0.log_store.clone());
+        let metadata = self.0.metadata.clone();
+        Self::assemble(
+            self.name(),
+            stores,
+            metadata,
+            schema.clone(),
+            self.version(),
+        )
+    }
+
+    fn assemble(
+        name: &str,
+        (store, log_store): (Arc<dyn ObjectStore>, LogStoreRef),
+        metadata: Metadata,
+        schema: SchemaRef,
+        version: i64,
+    ) -> Result<Self, LakeError> {
+        let partition_columns = metadata.partition_columns().to_vec();
         let written = TableSpec::known(name).map_or_else(|| schema.clone(), |spec| spec.schema);
         let ingest_layout = Arc::new(Layout::new(&written, &partition_columns, Purpose::Ingest)?);
-        let version = StdMutex::new(snapshot.version() as i64);
-        let log_store = delta.log_store();
-        let name = name.to_owned();
-        let known = Mutex::new(None);
-        let listed = Mutex::new(None);
         Ok(Self(Arc::new(Inner {
-            name,
+            name: name.to_owned(),
             store,
             log_store,
             schema,
             partition_columns,
+            metadata,
             ingest_layout,
-            known,
-            listed,
-            version,
+            known: Mutex::new(None),
+            listed: Mutex::new(None),
+            version: StdMutex::new(version),
         })))
     }
 
@@ -105,6 +133,16 @@ impl Table {
     /// Its columns, as the log declares them; the partition columns come last in the files' order of columns.
     pub fn schema(&self) -> &SchemaRef {
         &self.0.schema
+    }
+
+    /// What was noted of the table under this name when the handle was opened.
+    pub fn note_of(&self, name: &str) -> Option<&str> {
+        let notes = self.0.metadata.configuration();
+        notes.get(name).map(String::as_str)
+    }
+
+    pub(crate) fn metadata(&self) -> &Metadata {
+        &self.0.metadata
     }
 
     /// The columns that sort its files into folders.

@@ -1,6 +1,6 @@
 //! What rules can name, from the jobs that there are.
 
-use farol_jobs::Jobs;
+use farol_jobs::{Files, Jobs, shipped};
 
 use crate::condition::Type;
 use crate::rule::{Catalog, Job};
@@ -30,6 +30,12 @@ pub fn catalog(jobs: &Jobs) -> Catalog {
                 .into_iter()
                 .map(|partial| partial.name.clone())
                 .collect(),
+            replaced_by: match job.files() {
+                Files::Own(yaml, _) if shipped(job.name()).is_some() => {
+                    Some(yaml.display().to_string())
+                }
+                _ => None,
+            },
         };
         (job.name().to_owned(), seen)
     });

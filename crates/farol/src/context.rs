@@ -1,6 +1,6 @@
 //! What every command works with: the configuration, and the way to the lake and to Kafka.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use farol_ingest::{IngestOptions, InputTopic};
@@ -57,12 +57,23 @@ impl Drop for Kafka {
 
 /// The jobs that a configuration puts into effect.
 pub async fn load_jobs(config: &Config) -> Result<Jobs, farol_jobs::JobError> {
-    let sources = Sources {
+    farol_jobs::load(&job_sources(config)).await
+}
+
+/// Where jobs are looked for, as configured.
+pub fn job_sources(config: &Config) -> Sources {
+    Sources {
         dir: config.pipelines.dir.clone(),
         builtin: config.pipelines.builtin,
         max_series: config.jobs.max_series,
-    };
-    farol_jobs::load(&sources).await
+        tags: config.jobs.tags.clone(),
+    }
+}
+
+/// The lake's place: as configured, else below the directory given by `--dir`.
+pub fn lake_uri(config: &Config, dir: &Path) -> String {
+    let configured = config.lake.uri.clone();
+    configured.unwrap_or_else(|| dir.join("lake").to_string_lossy().into_owned())
 }
 
 /// The rules that a configuration puts into effect, over these jobs.
@@ -78,11 +89,7 @@ pub fn load_rules(config: &Config, jobs: &Jobs) -> Result<Rules, farol_triggers:
 impl Context {
     /// The lake's place: as configured, else below [`Context::dir`].
     pub fn lake_uri(&self) -> String {
-        self.config
-            .lake
-            .uri
-            .clone()
-            .unwrap_or_else(|| self.dir.join("lake").to_string_lossy().into_owned())
+        lake_uri(&self.config, &self.dir)
     }
 
     /// Opens the lake; a directory is made where there is none.

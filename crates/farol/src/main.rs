@@ -60,7 +60,12 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        return runtime.block_on(commands::check::run(arguments, &sources, cli.global.json));
+        return runtime.block_on(commands::check::run(
+            arguments,
+            &sources,
+            &cli.global.dir,
+            cli.global.json,
+        ));
     }
     let loaded = config::load(&sources)?;
     let context = Context {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::plan::Planner;
-use super::{Files, Job, Jobs, file};
+use super::{Files, Job, Jobs, Tags, file};
 use crate::error::{DefinitionError, JobError};
 
 /// The YAML and the SQL of a job that is part of Farol.
@@ -34,6 +34,13 @@ const SHIPPED: [(&str, &str, &str); 12] = shipped![
     "tools",
 ];
 
+/// The YAML and the SQL of a job that is part of Farol; `None` where there is none of that name.
+pub fn shipped(name: &str) -> Option<(&'static str, &'static str)> {
+    let mut jobs = SHIPPED.iter();
+    let found = jobs.find(|(shipped, _, _)| *shipped == name);
+    found.map(|(_, yaml, sql)| (*yaml, *sql))
+}
+
 /// Files are read up to this size.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
@@ -46,6 +53,8 @@ pub struct Sources {
     pub builtin: bool,
     /// Series of a job at the most, where its file does not say.
     pub max_series: u64,
+    /// The tags that stand for the word `tags` among a job's segments.
+    pub tags: Tags,
 }
 
 /// A job's two files, read but not understood yet.
@@ -78,17 +87,15 @@ pub async fn load(sources: &Sources) -> Result<Jobs, JobError> {
         }
     }
     let mut errors = Vec::new();
-    for path in yaml_files(&sources.dir.join("jobs"))? {
+    for path in own_files(sources, &["yaml", "yml"])? {
         match read(&path)? {
-            Ok((name, text)) => {
-                texts.insert(name, text);
-            }
+            Ok((name, text)) => errors.extend(put(&mut texts, name, text)),
             Err(error) => errors.push(error),
         }
     }
     let mut jobs = Vec::new();
     for (name, text) in texts {
-        match understand(&name, &text, sources.max_series).await {
+        match understand(&name, &text, sources).await {
             Ok(job) => jobs.push(job),
             Err(found) => errors.extend(found),
         }
@@ -100,7 +107,27 @@ pub async fn load(sources: &Sources) -> Result<Jobs, JobError> {
     }
 }
 
-async fn understand(name: &str, text: &Text, max_series: u64) -> Result<Job, Vec<DefinitionError>> {
+/// Puts a user's own job in the place of a shipped one; of two of their own under one name, one must go.
+fn put(texts: &mut BTreeMap<String, Text>, name: String, text: Text) -> Option<DefinitionError> {
+    let error = match texts.get(&name) {
+        Some(other) if other.files != Files::Shipped => Some(DefinitionError {
+            file: text.yaml_name.clone(),
+            line: 0,
+            column: 0,
+            message: format!("job `{name}` is defined by {} too", other.yaml_name),
+            help: Some("keep one of the two files".to_owned()),
+        }),
+        _ => None,
+    };
+    texts.insert(name, text);
+    error
+}
+
+async fn understand(
+    name: &str,
+    text: &Text,
+    sources: &Sources,
+) -> Result<Job, Vec<DefinitionError>> {
     let file = file::read(&text.yaml_name, &text.yaml).map_err(|error| vec![error])?;
     if file.name.value != name {
         let place = file::Place {
@@ -119,12 +146,15 @@ async fn understand(name: &str, text: &Text, max_series: u64) -> Result<Job, Vec
         yaml: &text.yaml_name,
         sql: (&text.sql_name, &text.sql),
         files: text.files.clone(),
-        max_series,
+        max_series: sources.max_series,
+        tags: &sources.tags,
     };
     planner.plan(file).await
 }
 
-fn yaml_files(dir: &Path) -> Result<Vec<PathBuf>, JobError> {
+/// The files of a user's own jobs whose names end so.
+pub(super) fn own_files(sources: &Sources, endings: &[&str]) -> Result<Vec<PathBuf>, JobError> {
+    let dir = &sources.dir.join("jobs");
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -133,10 +163,8 @@ fn yaml_files(dir: &Path) -> Result<Vec<PathBuf>, JobError> {
     let mut files = Vec::new();
     for entry in entries {
         let path = entry.map_err(|error| unreadable(dir, &error))?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "yaml" || extension == "yml")
-        {
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        if ending.is_some_and(|ending| endings.contains(&ending)) {
             files.push(path);
         }
     }

@@ -137,7 +137,8 @@ fn planned_type(
     Ok(column)
 }
 
-/// Division of numbers as people mean it: in floating point, and unknown where the divisor is zero.
+/// Division of numbers as people mean it: in floating point, and unknown where the divisor is zero. So is what is left
+/// of a division by zero.
 fn true_division(expr: Expr) -> Result<Expr, DataFusionError> {
     expr.transform_up(|expr| match expr {
         Expr::BinaryExpr(BinaryExpr {
@@ -149,6 +150,14 @@ fn true_division(expr: Expr) -> Result<Expr, DataFusionError> {
                 .call(vec![cast(*right, DataType::Float64), lit(0.0_f64)]);
             let division = cast(*left, DataType::Float64) / divisor;
             Ok(Transformed::yes(division))
+        }
+        Expr::BinaryExpr(BinaryExpr {
+            left,
+            op: Operator::Modulo,
+            right,
+        }) => {
+            let divisor = datafusion::functions::core::nullif().call(vec![*right, lit(0_i64)]);
+            Ok(Transformed::yes(*left % divisor))
         }
         other => Ok(Transformed::no(other)),
     })

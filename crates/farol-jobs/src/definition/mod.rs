@@ -5,17 +5,20 @@
 //! NAME.sql  ──┘
 //! ```
 //!
-//! The SQL gives **one row for each contribution**: `event_time`, every segment, and a column for each partial with
-//! the value to add. Windows, groups and sketches are the runner's. So an incremental job's SQL looks at one row at a
+//! The SQL gives **one row for each contribution**: `event_time`, every segment (the column `tags` for those that are
+//! tags, see [`Tags`]), and a column for each partial with the value to add. Windows, groups and sketches are the runner's. So an incremental job's SQL looks at one row at a
 //! time; that is checked, because only then do partials of different versions add up. SQL that looks at several rows
 //! says `mode: recompute` ([`Mode`]).
 
 mod file;
+mod fingerprint;
 mod load;
 mod measures;
 mod mode;
 mod names;
 mod plan;
+mod tags;
+mod warnings;
 mod width;
 
 use std::collections::BTreeMap;
@@ -28,9 +31,14 @@ use datafusion::logical_expr::{Expr, lit};
 use farol_lake::TableSpec;
 
 pub use file::suggestion;
-pub use load::{Sources, load};
+pub(crate) use fingerprint::Fingerprint;
+pub use load::{Sources, load, shipped};
 pub use mode::Mode;
+pub use names::check_name;
 pub use plan::context;
+pub use tags::Tags;
+pub(crate) use tags::segment_of;
+pub use warnings::warnings;
 pub use width::Width;
 
 /// The column of a partial's window.
@@ -53,6 +61,7 @@ pub struct Job {
     pub(crate) mode: Mode,
     pub(crate) max_series: usize,
     pub(crate) segments: Vec<String>,
+    pub(crate) tags: Vec<String>,
     pub(crate) partials: Vec<Partial>,
     pub(crate) measures: Vec<Measure>,
     pub(crate) sql: String,
@@ -179,9 +188,15 @@ impl Job {
         self.max_series
     }
 
-    /// The columns that rows are grouped by, beside the window.
+    /// The columns that rows are grouped by, beside the window: those of its file, with the configured tags for the word
+    /// `tags`.
     pub fn segments(&self) -> &[String] {
         &self.segments
+    }
+
+    /// Those of its segments that are tags.
+    pub fn tags(&self) -> &[String] {
+        &self.tags
     }
 
     /// The aggregates that it keeps.

@@ -8,7 +8,7 @@ use super::{PartialKind, WINDOW_END, WINDOW_START, Width};
 use crate::error::DefinitionError;
 
 /// Names that views and functions have use for.
-const RESERVED: [&str; 8] = [
+pub(super) const RESERVED: [&str; 8] = [
     WINDOW_START,
     WINDOW_END,
     "event_time",
@@ -65,6 +65,7 @@ impl Planner<'_> {
                 ));
             }
         }
+        self.check_tags(file, errors);
         if file.partials.0.is_empty() {
             errors.push(self.at(
                 file.name.referenced,
@@ -112,13 +113,31 @@ impl Planner<'_> {
     }
 }
 
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     let mut letters = name.bytes();
     letters
         .next()
         .is_some_and(|first| first.is_ascii_lowercase())
         && letters.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
         && name.len() <= 64
+}
+
+/// Whether a new job can have that name.
+///
+/// # Errors
+/// Says why not.
+pub fn check_name(name: &str) -> Result<(), String> {
+    if !is_name(name) {
+        return Err(format!(
+            "`{name}` is not a job's name: small letters, digits and underscores, a letter first"
+        ));
+    }
+    if INPUTS.contains(&name) || RESERVED.contains(&name) || is_taken(name) {
+        return Err(format!(
+            "`{name}` is the name of a table or view of Farol's"
+        ));
+    }
+    Ok(())
 }
 
 fn is_taken(name: &str) -> bool {

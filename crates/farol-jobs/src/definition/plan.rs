@@ -11,7 +11,8 @@ use farol_lake::TableSpec;
 use serde_saphyr::{Location, Spanned};
 
 use super::file::{JobFile, Place, suggestion};
-use super::{Files, Job, Partial, PartialKind, time_type};
+use super::tags::TAGS;
+use super::{Files, Job, Partial, PartialKind, Tags, time_type};
 use crate::error::DefinitionError;
 
 /// Tables that a job can read.
@@ -41,6 +42,8 @@ pub(super) struct Planner<'a> {
     pub files: Files,
     /// `jobs.max_series` of the configuration.
     pub max_series: u64,
+    /// `jobs.tags` of the configuration.
+    pub tags: &'a Tags,
 }
 
 impl Planner<'_> {
@@ -56,6 +59,7 @@ impl Planner<'_> {
         let columns = self.columns(&file).await.map_err(|error| vec![error])?;
         let partials = self.partials(&file, partials, &columns, &mut errors);
         let measures = self.measures(&file, &partials, &mut errors);
+        let (segments, tags) = self.segments(&file);
         match window.filter(|_| errors.is_empty()) {
             Some(window) => Ok(Job {
                 name: file.name.value,
@@ -67,7 +71,8 @@ impl Planner<'_> {
                     file.max_series.map_or(self.max_series, |most| most.value),
                 )
                 .unwrap_or(usize::MAX),
-                segments: file.segments.into_iter().map(|name| name.value).collect(),
+                segments,
+                tags,
                 partials,
                 measures,
                 sql: self.sql.1.to_owned(),
@@ -143,7 +148,8 @@ impl Planner<'_> {
             )),
         }
         let known = || columns.fields().iter().map(|field| field.name().as_str());
-        for segment in &file.segments {
+        self.check_tags_type(file, columns, errors);
+        for segment in file.segments.iter().filter(|name| name.value != TAGS) {
             match type_of(&segment.value) {
                 None => errors.push(self.missing("segment", segment, known())),
                 Some(found) if found.is_nested() => errors.push(self.at(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use farol_jobs::step::Runner;
-use farol_jobs::{Health, Jobs, RunOptions, Sources, load, progress, views};
+use farol_jobs::{Health, Jobs, RunOptions, Sources, Tags, load, progress, views};
 use farol_lake::sql::Session;
 use futures::TryStreamExt as _;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,7 @@ async fn refused(yaml: &str, sql: &str) -> String {
         dir: dir.path().to_owned(),
         builtin: true,
         max_series: 10,
+        tags: Tags::default(),
     };
     let error = load(&sources).await.unwrap_err().to_string();
     error.replace(&format!("{}/jobs/", dir.path().display()), "")
@@ -68,6 +69,7 @@ async fn series_beyond_the_limit_are_other_and_counted() {
         dir: dir.path().to_owned(),
         builtin: false,
         max_series: 2,
+        tags: Tags::default(),
     };
     let jobs = load(&sources).await.unwrap();
     assert_eq!(jobs.names(), ["mine"]);
@@ -121,6 +123,7 @@ async fn a_job_that_cannot_be_opened_says_so_in_the_status() {
             dir: dir.path().to_owned(),
             builtin: false,
             max_series: 10,
+            tags: Tags::default(),
         };
         load(&sources).await.unwrap()
     };
@@ -145,10 +148,74 @@ async fn a_job_that_cannot_be_opened_says_so_in_the_status() {
     assert!(ended.is_err());
     let error = error.expect("the status says why");
     assert!(
-        error.contains("keeps other partials than before"),
+        error.contains("job `mine` was changed since its partials were computed: partial `errors` was added; the SQL was changed"),
         "{error}"
     );
     // And takes it back when it is mended.
     let (ended, error) = run(&mine(YAML, SQL).await).await;
     assert!(ended.is_ok() && error.is_none(), "{ended:?}, {error:?}");
+}
+
+#[tokio::test]
+async fn what_is_divided_by_zero_is_not_known() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("jobs")).unwrap();
+    let yaml = "name: mine\nreads: traces\nwindow: 1h\nsegments: []\npartials: {requests: sum, never: sum}\nmeasures:\n  \
+                rate: {expr: requests / never}\n  part: {expr: never / requests}\n  rest: {expr: requests % never}\n  \
+                odd: {expr: requests % 7}\n";
+    std::fs::write(dir.path().join("jobs/mine.yaml"), yaml).unwrap();
+    let sql = "SELECT event_time, 1 AS requests, 0 AS never FROM traces";
+    std::fs::write(dir.path().join("jobs/mine.sql"), sql).unwrap();
+    let sources = Sources {
+        dir: dir.path().to_owned(),
+        builtin: false,
+        max_series: 10,
+        tags: Tags::default(),
+    };
+    let jobs = load(&sources).await.unwrap();
+    let place = Place::new();
+    add(&place.traces().await, &calls(100)).await;
+    let mine = jobs.get("mine").unwrap().clone();
+    level(&mut Runner::open(&place.lake().await, mine).await.unwrap()).await;
+    let sql =
+        "SELECT requests, rate IS NULL, part, rest IS NULL, odd FROM measures('mine', '4 days')";
+    let rows = place.ask_of(&jobs, sql).await;
+    assert_eq!(rows, [["100", "true", "0.0", "true", "2"]]);
+}
+
+#[tokio::test]
+async fn what_is_likely_not_meant_is_said_of_ones_own_jobs() {
+    let dir = tempfile::tempdir().unwrap();
+    let jobs = dir.path().join("jobs");
+    std::fs::create_dir(&jobs).unwrap();
+    let yaml = YAML.replace("requests: sum", "requests: sum, users: distinct");
+    let sql = SQL.replace("1 AS requests", "1 AS requests, user_id AS users");
+    std::fs::write(jobs.join("mine.yaml"), &yaml).unwrap();
+    std::fs::write(jobs.join("mine.sql"), &sql).unwrap();
+    std::fs::write(jobs.join("stray.sql"), "SELECT 1").unwrap();
+    let sources = Sources {
+        dir: dir.path().to_owned(),
+        builtin: true,
+        max_series: 10,
+        tags: Tags::default(),
+    };
+    let loaded = load(&sources).await.unwrap();
+    let told = farol_jobs::warnings(&sources, &loaded).unwrap();
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(
+        told[0].contains("no measure uses partial `requests`"),
+        "{told:?}"
+    );
+    assert!(
+        told[1].contains("no measure uses partial `users`"),
+        "{told:?}"
+    );
+    assert!(told[2].contains("stray.sql: there is no"), "{told:?}");
+    // Two files for one job cannot both be meant.
+    std::fs::write(jobs.join("mine.yml"), &yaml).unwrap();
+    let error = load(&sources).await.unwrap_err().to_string();
+    assert!(
+        error.contains("mine.yml: job `mine` is defined by"),
+        "{error}"
+    );
 }

@@ -5,7 +5,9 @@
 mod rows;
 
 mod answers;
+mod changed;
 mod definitions;
 mod place;
 mod recompute;
 mod steps;
+mod tags;

@@ -10,9 +10,9 @@ use arrow::array::{
 use arrow::util::display::array_value_to_string;
 use farol_events::{Kind, table_schema};
 use farol_jobs::step::{Runner, Stepped};
-use farol_jobs::{Jobs, Sources, load, views};
+use farol_jobs::{Jobs, Sources, Tags, load, views};
 use farol_lake::sql::Session;
-use farol_lake::{Commit, Lake, Step, Table, TableSpec};
+use farol_lake::{Commit, Lake, Step, Table, TableSpec, Upload};
 use futures::TryStreamExt as _;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -127,8 +127,13 @@ impl Place {
 
     /// All rows of a query, as text.
     pub async fn ask(&self, sql: &str) -> Vec<Vec<String>> {
+        self.ask_of(&shipped().await, sql).await
+    }
+
+    /// All rows of a query over these jobs, as text.
+    pub async fn ask_of(&self, jobs: &Jobs, sql: &str) -> Vec<Vec<String>> {
         let session = Session::open(&self.lake().await).await.unwrap();
-        views::register(&session, &shipped().await).await.unwrap();
+        views::register(&session, jobs).await.unwrap();
         let (_, stream) = session.query(sql).await.unwrap();
         let batches: Vec<RecordBatch> = stream.try_collect().await.unwrap();
         let mut all = Vec::new();
@@ -156,6 +161,7 @@ pub async fn shipped() -> Jobs {
         dir: PathBuf::from("/nowhere"),
         builtin: true,
         max_series: 100_000,
+        tags: Tags::default(),
     })
     .await
     .unwrap()
@@ -178,10 +184,16 @@ pub async fn add(table: &Table, calls: &[Call]) {
                 .unwrap(),
         );
     }
+    commit(table, uploads).await;
+}
+
+/// Commits files as one version of the traces, with the progress that they stand for.
+pub async fn commit(table: &Table, uploads: Vec<Upload>) {
     let id = "farol/c/llm.traces@i/0".to_owned();
     let next = format!("{id}#next");
     let from = table.marks(&next).await.unwrap().get(&next).copied();
-    let to = from.unwrap_or(0) + calls.len() as i64;
+    let rows: u64 = uploads.iter().map(|upload| upload.rows).sum();
+    let to = from.unwrap_or(0) + rows as i64;
     let step = Step {
         guard: next.clone(),
         from,

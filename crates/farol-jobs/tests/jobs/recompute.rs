@@ -9,7 +9,7 @@ use arrow::util::display::array_value_to_string;
 use farol_events::{Kind, table_schema};
 use farol_jobs::compact::compact;
 use farol_jobs::step::{Runner, Stepped};
-use farol_jobs::{JobError, Jobs, Sources, load, progress, replace, views};
+use farol_jobs::{JobError, Jobs, Sources, Tags, load, progress, replace, views};
 use farol_lake::maintenance::CompactOptions;
 use farol_lake::sql::Session;
 use farol_lake::{Commit, Lake, Step, Table, TableSpec};
@@ -110,6 +110,7 @@ async fn jobs(dir: &Path, yaml: &str, sql: &str) -> Jobs {
         dir: dir.to_owned(),
         builtin: false,
         max_series: 100,
+        tags: Tags::default(),
     };
     load(&sources).await.unwrap()
 }
@@ -334,7 +335,13 @@ async fn a_job_that_changes_its_mode_is_told_so() {
     let changed = jobs(&dir, &yaml, sql).await;
     let job = changed.get("trace_times").unwrap().clone();
     match Runner::open(&place.lake().await, job).await {
-        Err(JobError::Changed { reason, .. }) => assert!(reason.contains("contributions")),
+        Err(JobError::Changed { differences, .. }) => assert_eq!(
+            differences,
+            [
+                "mode is incremental, and was recompute",
+                "the SQL was changed"
+            ]
+        ),
         Err(other) => panic!("{other}"),
         Ok(_) => panic!("it was opened"),
     }

@@ -19,6 +19,8 @@ use std::time::SystemTime;
 use deltalake::kernel::{Add, Remove};
 use uuid::Uuid;
 
+use crate::redefinition::Redefinition;
+
 /// The commit information key that holds a commit's UUID.
 pub(crate) const COMMIT_ID: &str = "farolCommitId";
 
@@ -88,6 +90,8 @@ pub struct Commit {
     pub removes: Vec<Remove>,
     /// Whether rows change.
     pub data_change: bool,
+    /// Other columns for the table, or other notes of it.
+    pub redefinition: Option<Redefinition>,
     /// The version before the first try: our entry can only be later.
     tried_after: OnceLock<i64>,
 }
@@ -107,6 +111,7 @@ impl Commit {
             uploads,
             removes,
             data_change: operation != Operation::Compact,
+            redefinition: None,
             tried_after: OnceLock::new(),
         }
     }
@@ -119,6 +124,14 @@ impl Commit {
     /// Marks to set by an operator's word, back if need be.
     pub fn reset(steps: Vec<Step>) -> Self {
         Self::new(Operation::Reset, steps, Vec::new(), Vec::new())
+    }
+
+    /// Gives the table another definition, in the same entry of the log.
+    pub fn redefining(self, redefinition: Redefinition) -> Self {
+        Self {
+            redefinition: Some(redefinition),
+            ..self
+        }
     }
 
     /// Says that the files to remove were chosen at `version`: one that another removed since is an error.

@@ -260,6 +260,9 @@ fn encode(commit: &Commit, read_version: i64) -> Result<Vec<u8>, LakeError> {
         "engineInfo": concat!("farol/", env!("CARGO_PKG_VERSION")),
         COMMIT_ID: commit.id.to_string(),
     }})];
+    if let Some(redefinition) = &commit.redefinition {
+        lines.push(json!({"metaData": redefinition.metadata}));
+    }
     for (app_id, version) in commit.steps.iter().flat_map(|step| &step.marks) {
         lines.push(json!({"txn": {"appId": app_id, "version": version, "lastUpdated": now}}));
     }

@@ -12,6 +12,7 @@ use super::snapshot::{self, Snapshot};
 use crate::additions::AddedFile;
 use crate::commit::{Commit, Marks, Operation, Outcome, Step, Upload};
 use crate::error::LakeError;
+use crate::redefinition::Redefinition;
 use crate::table::Table;
 
 /// Files that are to be replaced.
@@ -32,11 +33,7 @@ impl Replacement {
     ) -> Self {
         let (mut files, mut removes) = (Vec::new(), Vec::new());
         for view in views {
-            files.push(AddedFile {
-                path: view.object_store_path().to_string(),
-                bytes: view.size().unsigned_abs(),
-                partition: view.partition_values_map().into_values().next().flatten(),
-            });
+            files.push(AddedFile::from(view));
             removes.push(snapshot::remove(view, operation != Operation::Compact));
         }
         Self {
@@ -75,9 +72,28 @@ impl Replacement {
     pub async fn commit(
         &self,
         table: &Table,
-        mut steps: Vec<Step>,
+        steps: Vec<Step>,
         uploads: Vec<Upload>,
     ) -> Result<Outcome, LakeError> {
+        table.commit(&self.prepared(table, steps, uploads)).await
+    }
+
+    /// The same, and the table gets another definition in the same commit.
+    ///
+    /// # Errors
+    /// As [`Table::commit`].
+    pub async fn commit_redefining(
+        &self,
+        table: &Table,
+        steps: Vec<Step>,
+        uploads: Vec<Upload>,
+        redefinition: Redefinition,
+    ) -> Result<Outcome, LakeError> {
+        let commit = self.prepared(table, steps, uploads);
+        table.commit(&commit.redefining(redefinition)).await
+    }
+
+    fn prepared(&self, table: &Table, mut steps: Vec<Step>, uploads: Vec<Upload>) -> Commit {
         let guard = guard(table.name());
         steps.push(Step {
             marks: vec![(guard.clone(), next(self.turn))],
@@ -90,8 +106,7 @@ impl Replacement {
         } else {
             self.operation
         };
-        let commit = Commit::new(operation, steps, uploads, self.removes.clone());
-        table.commit(&commit).await
+        Commit::new(operation, steps, uploads, self.removes.clone())
     }
 }
 

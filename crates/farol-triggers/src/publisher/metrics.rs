@@ -13,7 +13,7 @@ use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
 use arrow::json::writer::{JsonArray, WriterBuilder};
 use datafusion::datasource::TableProvider;
 use datafusion::prelude::SessionContext;
-use farol_jobs::{Job, Jobs, Progress, views};
+use farol_jobs::{Job, Jobs, Progress, is_readable, views};
 use farol_kafka::OutgoingRecord;
 use farol_lake::sql::Session;
 use farol_lake::{AdditionLimits, Lake, Table};
@@ -115,6 +115,10 @@ impl Metrics {
         let Some(table) = lake.existing(&job.table_name()).await? else {
             return Ok(None);
         };
+        // A job that was changed is published again once it is computed anew; it holds up no other.
+        if !is_readable(job, &table) {
+            return Ok(None);
+        }
         self.tables.insert(job.name().to_owned(), table.clone());
         Ok(Some(table))
     }

@@ -17,6 +17,8 @@ pub struct Job {
     pub measures: Vec<(String, Type)>,
     /// What cannot: sketches.
     pub sketches: Vec<String>,
+    /// The user's own file that stands in the place of a job that is part of Farol.
+    pub replaced_by: Option<String>,
 }
 
 /// Every job, by name.

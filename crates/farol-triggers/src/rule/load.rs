@@ -9,6 +9,8 @@ use farol_jobs::DefinitionError;
 use super::Rule;
 use super::catalog::Catalog;
 use super::check::understand;
+use super::file::read;
+use super::place::Source;
 
 /// The rules that are part of Farol: name, YAML.
 const SHIPPED: [(&str, &str); 2] = [
@@ -21,6 +23,9 @@ const SHIPPED: [(&str, &str); 2] = [
         include_str!("../../../../pipelines/triggers/latency-p95-high.yaml"),
     ),
 ];
+
+/// How the files of shipped rules are named in messages.
+const PART_OF_FAROL: &str = "(part of farol)";
 
 /// Files are read up to this size.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -68,7 +73,7 @@ pub fn load(sources: &Sources, catalog: &Catalog) -> Result<Rules, Vec<Definitio
     if sources.builtin {
         // A shipped rule over a shipped job that the user has replaced or left out is the user's to decide.
         for (name, yaml) in SHIPPED {
-            let file = format!("{name}.yaml (part of farol)");
+            let file = format!("{name}.yaml {PART_OF_FAROL}");
             texts.insert(name.to_owned(), (file, yaml.to_owned()));
         }
     }
@@ -91,7 +96,7 @@ pub fn load(sources: &Sources, catalog: &Catalog) -> Result<Rules, Vec<Definitio
             Ok(rule) => {
                 rules.insert(name, Arc::new(rule));
             }
-            Err(found) => errors.extend(found),
+            Err(found) => errors.extend(explained(found, &name, &file, &text, catalog)),
         }
     }
     if rules.len() > RULES_MAX {
@@ -104,6 +109,30 @@ pub fn load(sources: &Sources, catalog: &Catalog) -> Result<Rules, Vec<Definitio
     } else {
         Err(errors)
     }
+}
+
+/// The mistakes of a rule; where it is part of Farol and its job was replaced, that is what they come of.
+fn explained(
+    mut found: Vec<DefinitionError>,
+    name: &str,
+    file: &str,
+    text: &str,
+    catalog: &Catalog,
+) -> Vec<DefinitionError> {
+    let is_shipped = file.ends_with(PART_OF_FAROL);
+    let written = read(Source { file, text }).ok().filter(|_| is_shipped);
+    let Some(on) = written.map(|written| written.on.value) else {
+        return found;
+    };
+    let job = catalog.jobs.get(&on);
+    if let Some(own) = job.and_then(|job| job.replaced_by.as_ref()) {
+        for error in &mut found {
+            error.help = Some(format!(
+                "rule `{name}`, which is part of farol, needs this of job `{on}`, in whose place {own} stands: give it there, or put a rule of your own called `{name}` in the rule's place"
+            ));
+        }
+    }
+    found
 }
 
 /// Reads and checks one rule's text, for tests of what rules lead to.
@@ -188,6 +217,7 @@ mod tests {
             .map(number)
             .to_vec(),
             sketches: vec!["latency".to_owned()],
+            replaced_by: None,
         };
         let spend = Job {
             measures: vec![number("cost_usd")],
@@ -229,6 +259,31 @@ mod tests {
         };
         let rules = load(&sources, &catalog()).unwrap();
         assert_eq!(rules.names(), ["error-rate-high", "latency-p95-high"]);
+    }
+
+    #[test]
+    fn a_replaced_job_must_keep_what_shipped_rules_need() {
+        let mut catalog = catalog();
+        let performance = catalog.jobs.get_mut("performance").unwrap();
+        performance
+            .measures
+            .retain(|(name, _)| name != "error_rate");
+        performance.replaced_by = Some("jobs/performance.yaml".to_owned());
+        let sources = Sources {
+            dir: PathBuf::from("/nonexistent"),
+            builtin: true,
+        };
+        let errors = load(&sources, &catalog).unwrap_err();
+        assert!(
+            errors
+                .iter()
+                .all(|error| error.file.starts_with("error-rate-high.yaml"))
+        );
+        let told = errors[0].to_string();
+        assert!(
+            told.contains("rule `error-rate-high`, which is part of farol, needs this of job `performance`, in whose place jobs/performance.yaml stands"),
+            "{told}"
+        );
     }
 
     #[test]

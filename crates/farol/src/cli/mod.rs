@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::emit::EmitArgs;
 use crate::simulate::SimulateArgs;
 
-pub use jobs::{JobCommand, JobRunArgs};
+pub use jobs::{JobCommand, JobNewArgs, JobRecomputeArgs, JobRunArgs};
 pub use lake::{DlqCommand, DlqFilter, LakeCommand, ResetTo, TopicsCommand};
 pub use read::{CheckArgs, CompletionsArgs, SqlArgs, SqlFormat, TailArgs, TailFrom};
 pub use roles::{BrokerArgs, Role, RunArgs, UpArgs};

@@ -1,14 +1,19 @@
-//! `farol check`: what the configuration says, before anything starts.
+//! `farol check`: what the configuration says, before anything starts; and what has changed since the lake's partials were
+//! computed, where there is a lake.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use farol_jobs::Jobs;
-use farol_triggers::Rules;
+use farol_jobs::renewal::Changed;
+use farol_jobs::{DefinitionError, JobError, Jobs, progress, warnings};
+use farol_lake::Lake;
+use farol_triggers::{Rules, TriggerError};
 use serde::Serialize;
 
 use crate::cli::CheckArgs;
 use crate::config::{self, Loaded, Sources};
-use crate::context::{load_jobs, load_rules};
+use crate::context::{job_sources, lake_uri, load_jobs, load_rules};
 use crate::exit::{Exit, usage};
 use crate::output;
 
@@ -22,10 +27,39 @@ struct Checked {
     jobs: Vec<String>,
     triggers: Vec<String>,
     not_in_effect: Vec<String>,
+    mistakes: Vec<Mistake>,
+    warnings: Vec<String>,
+    changed: BTreeMap<String, Changed>,
 }
 
+/// A mistake in a file of a job or rule. Line and column are null where it is in no single place.
+#[derive(Serialize)]
+struct Mistake {
+    file: String,
+    line: Option<u64>,
+    column: Option<u64>,
+    message: String,
+    help: Option<String>,
+}
+
+/// What is said beside what is configured.
+#[derive(Default)]
+struct Remarks {
+    warnings: Vec<String>,
+    /// The jobs whose partials in the lake are of another definition.
+    changed: BTreeMap<String, Changed>,
+}
+
+/// How long the lake may take to answer: what is checked are files.
+const LAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Checks the named files, or the configuration that other commands would read.
-pub async fn run(arguments: &CheckArgs, sources: &Sources, json: bool) -> anyhow::Result<Exit> {
+pub async fn run(
+    arguments: &CheckArgs,
+    sources: &Sources,
+    dir: &Path,
+    json: bool,
+) -> anyhow::Result<Exit> {
     let files: Vec<Option<PathBuf>> = if arguments.paths.is_empty() {
         vec![sources.file.clone()]
     } else {
@@ -41,10 +75,13 @@ pub async fn run(arguments: &CheckArgs, sources: &Sources, json: bool) -> anyhow
         };
         match config::load(&sources) {
             Ok(loaded) => match pipelines(&loaded).await {
-                Ok((jobs, rules)) => say(&loaded, &jobs, &rules, json)?,
+                Ok((jobs, rules)) => {
+                    let remarks = remarks(&loaded, &jobs, dir).await?;
+                    say(&loaded, &jobs, &rules, remarks, json)?;
+                }
                 Err(error) => {
                     if json {
-                        say_error(file.as_deref(), &error)?;
+                        say_error(file.as_deref(), &error, mistakes(&error))?;
                     }
                     eprintln!("{error}");
                     failed_jobs = true;
@@ -52,7 +89,7 @@ pub async fn run(arguments: &CheckArgs, sources: &Sources, json: bool) -> anyhow
             },
             Err(error) => {
                 if json {
-                    say_error(file.as_deref(), &error)?;
+                    say_error(file.as_deref(), &error, Vec::new())?;
                 }
                 if let Some(earlier) = failed.replace(error) {
                     eprint!("{}", earlier.rendered());
@@ -74,7 +111,67 @@ async fn pipelines(loaded: &Loaded) -> anyhow::Result<(Jobs, Rules)> {
     Ok((jobs, rules))
 }
 
-fn say(loaded: &Loaded, jobs: &Jobs, rules: &Rules, json: bool) -> anyhow::Result<()> {
+/// What is to be said of jobs that can be run.
+async fn remarks(loaded: &Loaded, jobs: &Jobs, dir: &Path) -> anyhow::Result<Remarks> {
+    let config = &loaded.config;
+    let mut remarks = Remarks {
+        warnings: warnings(&job_sources(config), jobs)?,
+        ..Remarks::default()
+    };
+    let uri = lake_uri(config, dir);
+    if !uri.contains("://") && !Path::new(&uri).exists() {
+        return Ok(remarks);
+    }
+    let look = async {
+        let options = config.lake.storage_options.clone().into_iter().collect();
+        let lake = Lake::open(&uri, options).await?;
+        progress::status(&lake, jobs).await
+    };
+    let reason = match tokio::time::timeout(LAKE_TIMEOUT, look).await {
+        Ok(Ok(found)) => {
+            let changed = found.into_iter();
+            remarks.changed = changed
+                .filter_map(|job| Some((job.name, job.changed?)))
+                .collect();
+            return Ok(remarks);
+        }
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("it did not answer within {} s", LAKE_TIMEOUT.as_secs()),
+    };
+    remarks.warnings.push(format!(
+        "whether jobs were changed since their partials were computed is not known: the lake at {uri}: {reason}"
+    ));
+    Ok(remarks)
+}
+
+/// The mistakes that keep jobs or rules from running, each for itself.
+fn mistakes(error: &anyhow::Error) -> Vec<Mistake> {
+    let jobs = match error.downcast_ref() {
+        Some(JobError::Definitions(found)) => Some(found),
+        _ => None,
+    };
+    let rules = match error.downcast_ref() {
+        Some(TriggerError::Rules(found)) => Some(found),
+        _ => None,
+    };
+    let all = jobs.into_iter().chain(rules).flatten();
+    let told = |mistake: &DefinitionError| Mistake {
+        file: mistake.file.clone(),
+        line: (mistake.line > 0).then_some(mistake.line),
+        column: (mistake.line > 0).then_some(mistake.column),
+        message: mistake.message.clone(),
+        help: mistake.help.clone(),
+    };
+    all.map(told).collect()
+}
+
+fn say(
+    loaded: &Loaded,
+    jobs: &Jobs,
+    rules: &Rules,
+    remarks: Remarks,
+    json: bool,
+) -> anyhow::Result<()> {
     let config = &loaded.config;
     let file = loaded.file.as_ref().map(|file| file.display().to_string());
     if json {
@@ -90,6 +187,9 @@ fn say(loaded: &Loaded, jobs: &Jobs, rules: &Rules, json: bool) -> anyhow::Resul
             jobs: jobs.names(),
             triggers: rules.names(),
             not_in_effect: loaded.not_in_effect.clone(),
+            mistakes: Vec::new(),
+            warnings: remarks.warnings,
+            changed: remarks.changed,
         });
     }
     let name = file.as_deref().unwrap_or("no farol.yaml here: defaults");
@@ -114,10 +214,23 @@ fn say(loaded: &Loaded, jobs: &Jobs, rules: &Rules, json: bool) -> anyhow::Resul
             loaded.not_in_effect.join(", ")
         ))?;
     }
+    for warning in &remarks.warnings {
+        output::line(&format!("warn   {warning}"))?;
+    }
+    for (name, changed) in &remarks.changed {
+        if let Some(job) = jobs.get(name) {
+            let told = super::job::told_changed(job, changed);
+            output::line(&format!("warn   {}", told.trim_end()))?;
+        }
+    }
     Ok(())
 }
 
-fn say_error(file: Option<&std::path::Path>, error: &impl std::fmt::Display) -> anyhow::Result<()> {
+fn say_error(
+    file: Option<&Path>,
+    error: &impl std::fmt::Display,
+    mistakes: Vec<Mistake>,
+) -> anyhow::Result<()> {
     output::json(&Checked {
         file: file.map(|file| file.display().to_string()),
         ok: false,
@@ -126,5 +239,8 @@ fn say_error(file: Option<&std::path::Path>, error: &impl std::fmt::Display) -> 
         jobs: Vec::new(),
         triggers: Vec::new(),
         not_in_effect: Vec::new(),
+        mistakes,
+        warnings: Vec::new(),
+        changed: BTreeMap::new(),
     })
 }

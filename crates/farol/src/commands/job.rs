@@ -1,8 +1,16 @@
 //! `farol job`: what jobs there are, one of them in full, the past computed again, a new one begun.
+//!
+//! * [`cost`] is what `explain` measures; [`files`] shows and writes a job's files; [`recompute`] follows a changed
+//!   definition.
+
+mod cost;
+mod files;
+mod recompute;
+
+pub use recompute::told as told_changed;
 
 use std::fmt::Write as _;
 
-use anyhow::Context as _;
 use farol_jobs::step::{Runner, Stepped};
 use farol_jobs::{Better, Files, Job, JobError, JobStatus, Jobs, Mode, progress, replace};
 use serde_json::{Value, json};
@@ -17,8 +25,10 @@ pub async fn run(context: &Context, command: JobCommand) -> anyhow::Result<Exit>
     match command {
         JobCommand::List => list(context).await,
         JobCommand::Run(arguments) => over_the_past(context, &arguments).await,
+        JobCommand::Recompute(arguments) => recompute::run(context, &arguments).await,
         JobCommand::Explain { name } => explain(context, &name).await,
-        JobCommand::New { name } => begin(context, &name),
+        JobCommand::Show { name } => files::show(context, &name).await,
+        JobCommand::New(arguments) => files::begin(context, &arguments).await,
     }
 }
 
@@ -63,6 +73,11 @@ async fn list(context: &Context) -> anyhow::Result<Exit> {
         "what it measures",
     ];
     output::line(output::table(&header, &rows).trim_end())?;
+    for (job, status) in jobs.iter().zip(&status) {
+        if let Some(changed) = &status.changed {
+            output::line(recompute::told(job, changed).trim_end())?;
+        }
+    }
     Ok(Exit::Done)
 }
 
@@ -90,7 +105,7 @@ fn told(job: &Job, status: Option<&JobStatus>) -> Value {
         .collect();
     json!({
         "name": job.name(), "description": job.description(), "reads": job.reads(),
-        "window": job.window().to_string(), "mode": job.mode().as_str(), "segments": job.segments(), "partials": partials,
+        "window": job.window().to_string(), "mode": job.mode().as_str(), "segments": job.segments(), "tags": job.tags(), "partials": partials,
         "measures": measures, "max_series": job.max_series(), "from": origin(job), "status": status,
     })
 }
@@ -105,9 +120,15 @@ fn word(better: Better) -> &'static str {
 async fn explain(context: &Context, name: &str) -> anyhow::Result<Exit> {
     let jobs = context.jobs().await?;
     let job = named(&jobs, name)?;
+    let lake = context.lake().await?;
+    let plan = farol_jobs::explain::plan(&lake, job).await?;
+    let trial = farol_jobs::explain::cost(&lake, job).await;
     if context.json {
         let mut told = told(job, None);
         told["sql"] = json!(job.sql());
+        told["plan"] = json!({"logical": plan.logical, "physical": plan.physical});
+        told["columns"] = json!(plan.reads);
+        told["cost"] = cost::json(&trial);
         output::json(&told)?;
         return Ok(Exit::Done);
     }
@@ -119,6 +140,10 @@ async fn explain(context: &Context, name: &str) -> anyhow::Result<Exit> {
     // Writing to a string cannot fail.
     let _ = writeln!(text, "from       {}", origin(job));
     let _ = writeln!(text, "reads      {}, {}", job.reads(), how_read(job.mode()));
+    for (table, columns) in &plan.reads {
+        let columns: Vec<_> = columns.iter().map(String::as_str).collect();
+        let _ = writeln!(text, "columns    {table}: {}", columns.join(", "));
+    }
     let _ = writeln!(text, "window     {}", job.window());
     let _ = writeln!(text, "segments   {}", job.segments().join(", "));
     let _ = writeln!(
@@ -126,7 +151,9 @@ async fn explain(context: &Context, name: &str) -> anyhow::Result<Exit> {
         "series     {} at the most, then `other`",
         job.max_series()
     );
-    let _ = writeln!(text, "table      partials.{name}, view {name}\n");
+    let _ = writeln!(text, "table      partials.{name}, view {name}");
+    text.push_str(&cost::text(job, &trial));
+    text.push('\n');
     let partials: Vec<_> = job
         .partials()
         .iter()
@@ -155,7 +182,10 @@ async fn explain(context: &Context, name: &str) -> anyhow::Result<Exit> {
         .collect();
     let header = ["measure", "expression", "unit", "better", ""];
     text.push_str(&output::table(&header, &measures));
+    text.push_str("Division by zero is NULL: what is not known.\n");
     let _ = write!(text, "\n{}", job.sql());
+    let _ = write!(text, "\nlogical plan\n{}\n", plan.logical);
+    let _ = write!(text, "\nphysical plan\n{}", plan.physical);
     output::line(text.trim_end())?;
     Ok(Exit::Done)
 }
@@ -228,42 +258,4 @@ async fn over_the_past(context: &Context, arguments: &JobRunArgs) -> anyhow::Res
         ))?;
     }
     Ok(if done { Exit::Done } else { Exit::Degraded })
-}
-
-/// Writes the files of a job that works, to be changed.
-fn begin(context: &Context, name: &str) -> anyhow::Result<Exit> {
-    let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    if !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.chars().all(letters) {
-        return Err(usage(format!(
-            "`{name}` is not a job's name: small letters, digits and underscores, a letter first"
-        )));
-    }
-    let dir = context.config.pipelines.dir.join("jobs");
-    std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    let yaml = format!(
-        "name: {name}\n\
-         description: What it measures, in a sentence\n\
-         reads: traces                  # traces, feedback, costs or evaluations\n\
-         window: 1m\n\
-         # mode: recompute              # for SQL that joins or groups rows: windows are computed whole\n\
-         # reach: 15m                   # and see the rows so far before and (unless `reach_after` says less) after\n\
-         segments: [service, model]     # columns of the SQL to group by\n\
-         partials:                      # columns of the SQL: sum, min, max, quantiles, distinct\n  \
-           requests: sum\n  \
-           latency: quantiles\n\
-         measures:                      # over merged partials\n  \
-           latency_p95_ms: {{expr: 'quantile(latency, 0.95)', unit: ms, better: lower}}\n"
-    );
-    let sql = "-- One row for each contribution: its time, its segments, and what it adds to each partial.\n\
-               SELECT event_time, service, model, 1 AS requests, latency_ms AS latency\n\
-               FROM traces\n";
-    for (extension, text) in [("yaml", yaml.as_str()), ("sql", sql)] {
-        let path = dir.join(format!("{name}.{extension}"));
-        let mut file = std::fs::File::create_new(&path)
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        std::io::Write::write_all(&mut file, text.as_bytes())
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        output::line(&path.display().to_string())?;
-    }
-    Ok(Exit::Done)
 }

@@ -98,7 +98,9 @@ pub async fn run(context: &Context) -> anyhow::Result<Exit> {
         );
     }
     let stopped = partitions.iter().any(|partition| partition.error.is_some())
-        || jobs.iter().any(|job| job.error.is_some());
+        || jobs
+            .iter()
+            .any(|job| job.error.is_some() || job.changed.is_some());
     Ok(if broker.is_err() || defined.is_err() || stopped {
         Exit::Degraded
     } else {
@@ -203,7 +205,14 @@ fn text_of_jobs(jobs: &[JobStatus], now_us: i64) -> String {
                 job.name, job.overflowed
             );
         }
-        if let Some(error) = &job.error {
+        if let Some(changed) = &job.changed {
+            let name = &job.name;
+            let differences = changed.differences.join("; ");
+            let _ = writeln!(
+                text,
+                "STOPPED: job {name} was changed ({differences}): `farol job recompute {name}`"
+            );
+        } else if let Some(error) = &job.error {
             let _ = writeln!(text, "FAILING: job {}: {error}", job.name);
         }
     }

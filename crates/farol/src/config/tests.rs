@@ -188,6 +188,14 @@ fn mistakes_name_their_place() {
             "ingest: {memory: 0}\n",
             "ingest.memory must be more than nothing",
         ),
+        (
+            "jobs: {tags: [team, team]}\n",
+            "farol.yaml:1:14: tag `team` is there twice",
+        ),
+        (
+            "jobs:\n  tags: [Cost Centre]\n",
+            "farol.yaml:2:9: tag `Cost Centre` cannot be a column",
+        ),
     ] {
         let error = parse(text).expect_err(text);
         assert!(

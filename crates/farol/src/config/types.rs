@@ -200,6 +200,8 @@ pub struct Jobs {
     pub time_zone: String,
     /// Segments of one job at the most.
     pub max_series: u64,
+    /// The tags that stand for the word `tags` among a job's segments.
+    pub tags: farol_jobs::Tags,
 }
 
 impl Default for Jobs {
@@ -208,6 +210,7 @@ impl Default for Jobs {
             interval: seconds(2),
             time_zone: "UTC".to_owned(),
             max_series: 100_000,
+            tags: farol_jobs::Tags::default(),
         }
     }
 }

@@ -1,0 +1,480 @@
+//! All of a job computed anew, after its definition was changed.
+//!
+//! ```text
+//! input, at one version ──piece by piece──▶ partials/<job>.next-… ──copied──▶ one commit to partials/<job>:
+//!                                           (a table of its own,               files of the old definition out,
+//!                                            with marks of its own)            files of the new one in, columns, note,
+//!                                                                              progress
+//! ```
+//!
+//! The table beside is a job's table like any other: each piece is a commit that counts it, so a run that was killed goes on
+//! where it was, and of two runs at once one does each piece. It is level with what the old partials cover before the
+//! switch, so no window is without rows meanwhile, and progress and watermark never go back. Readers see the old
+//! partials until the switch, and the new ones from it on.
+//!
+//! **One commit.** The switch demands the job's mark where the old files were listed, the guard of maintenance, and the mark of the
+//! definition ([`crate::partials_table`]), which it moves. So neither a runner of the old definition, nor compaction,
+//! nor another renewal can come in between or go on after it unnoticed.
+
+use std::sync::Arc;
+
+use datafusion::common::ScalarValue;
+use datafusion::datasource::TableProvider;
+use datafusion::functions_aggregate::expr_fn::{max, min};
+use datafusion::logical_expr::{cast, ident};
+use fail::fail_point;
+use farol_events::time_text::format_rfc3339;
+use farol_lake::maintenance::Replacement;
+use farol_lake::{AdditionLimits, Commit, Lake, LakeError, Outcome, Redefinition, Table, Upload};
+use serde::ser::SerializeStruct as _;
+use serde::{Serialize, Serializer};
+
+use crate::definition::{Fingerprint, Job, Mode, WINDOW_START, time_type};
+use crate::error::JobError;
+use crate::partials_table::{self, next_generation, note, standing};
+use crate::progress::{Progress, progress, watermark_us};
+use crate::replace::{self, Plan};
+use crate::step::{Runner, Stepped, is_gone, working_context};
+use crate::writer::{Series, Writer};
+
+/// Attempts before the switch gives up.
+const ATTEMPTS_MAX: u32 = 20;
+
+/// A range of windows: from the start of the first to the end of the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Windows {
+    /// The start of the first, in microseconds.
+    pub from_us: i64,
+    /// The end of the last, in microseconds.
+    pub to_us: i64,
+}
+
+impl std::fmt::Display for Windows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (from, to) = (format_rfc3339(self.from_us), format_rfc3339(self.to_us));
+        write!(f, "{from} to {to}")
+    }
+}
+
+impl Serialize for Windows {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut windows = serializer.serialize_struct("Windows", 2)?;
+        windows.serialize_field("from", &format_rfc3339(self.from_us))?;
+        windows.serialize_field("to", &format_rfc3339(self.to_us))?;
+        windows.end()
+    }
+}
+
+/// A job whose partials were made with another definition, and what computing them anew is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Changed {
+    /// What was changed.
+    pub differences: Vec<String>,
+    /// The windows that the input has rows for: they are computed anew. `None` where it has none.
+    pub recomputed: Option<Windows>,
+    /// Windows that there are partials of, from before the input's oldest row: what is known of them would be lost.
+    pub lost: Option<Windows>,
+}
+
+impl Changed {
+    /// What computing them anew does, a line each.
+    pub fn told(&self, job: &Job) -> Vec<String> {
+        let reads = job.reads();
+        let mut lines = vec![match self.recomputed {
+            Some(windows) => format!("computed anew from {reads}: windows {windows}"),
+            None => format!("{reads} has no rows, so nothing can be computed anew"),
+        }];
+        lines.extend(self.lost.map(|windows| {
+            format!("LOST: windows {windows}, of which {reads} has no rows any more")
+        }));
+        lines
+    }
+}
+
+/// Whether a job was changed since its partials were made, and what that means; `None` where it was not.
+///
+/// # Errors
+/// Where the lake cannot be read.
+pub async fn changed(
+    lake: &Lake,
+    job: &Job,
+    partials: &Table,
+) -> Result<Option<Changed>, JobError> {
+    let differences = standing(partials, job).differences;
+    if differences.is_empty() || progress(partials, job).await?.version.is_none() {
+        return Ok(None);
+    }
+    let rows = match lake.existing(job.reads()).await? {
+        Some(input) => {
+            let rows = input.rows_at(input.refresh().await?).await?;
+            span(rows, "event_time").await?
+        }
+        None => None,
+    };
+    let recomputed = rows.map(|rows| windows_near(job, rows));
+    let kept = partials.rows_at(partials.refresh().await?).await?;
+    let lost = span(kept, WINDOW_START)
+        .await?
+        .and_then(|(oldest, newest)| {
+            let end = newest.saturating_add(job.window().micros());
+            let to_us = recomputed.map_or(end, |windows| windows.from_us.min(end));
+            (oldest < to_us).then_some(Windows {
+                from_us: oldest,
+                to_us,
+            })
+        });
+    Ok(Some(Changed {
+        differences,
+        recomputed,
+        lost,
+    }))
+}
+
+/// The windows within reach of rows of a range.
+fn windows_near(job: &Job, (oldest, newest): (i64, i64)) -> Windows {
+    let (before_us, after_us) = job.mode().reach_us();
+    let window = job.window();
+    Windows {
+        from_us: window.start_of(oldest.saturating_sub(after_us)),
+        to_us: window.start_of(newest.saturating_add(before_us)) + window.micros(),
+    }
+}
+
+/// The smallest and the largest time of a column; `None` where there is none.
+async fn span(rows: Arc<dyn TableProvider>, column: &str) -> Result<Option<(i64, i64)>, JobError> {
+    let time = || cast(ident(column), time_type());
+    let batches = working_context()?
+        .read_table(rows)?
+        .aggregate(vec![], vec![min(time()), max(time())])?
+        .collect()
+        .await?;
+    let Some(batch) = batches.first() else {
+        return Ok(None);
+    };
+    let time_us = |place: usize| match ScalarValue::try_from_array(batch.column(place), 0) {
+        Ok(ScalarValue::TimestampMicrosecond(time_us, _)) => Ok(time_us),
+        Ok(other) => Err(JobError::Range(format!("`{column}` is {other}, no time"))),
+        Err(error) => Err(error.into()),
+    };
+    Ok(time_us(0)?.zip(time_us(1)?))
+}
+
+/// What came of the switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switched {
+    /// The table holds the new partials.
+    Done {
+        /// How many.
+        partials: u64,
+    },
+    /// Another process was faster; its partials are as good.
+    ByAnother,
+}
+
+/// A job on its way to partials of its present definition.
+pub struct Renewal {
+    lake: Lake,
+    job: Arc<Job>,
+    /// The table of partials, opened when it held the old definition.
+    table: Table,
+    /// Which definition that was.
+    generation: i64,
+    /// The job at work on the table beside.
+    beside: Runner,
+    plan: Plan,
+}
+
+impl Renewal {
+    /// Begins, or goes on with what an earlier run has done; `None` where the partials are of the present definition, or
+    /// there are none.
+    ///
+    /// # Errors
+    /// Where the job's input is not there, or the lake cannot be read or written.
+    pub async fn begin(lake: &Lake, job: &Arc<Job>) -> Result<Option<Self>, JobError> {
+        let Some(table) = lake.existing(&job.table_name()).await? else {
+            return Ok(None);
+        };
+        let standing = standing(&table, job);
+        let generation = standing.generation;
+        // What is left of a run that was killed after its switch.
+        forget(lake, job, generation - 1).await?;
+        let begun = progress(&table, job).await?.version.is_some();
+        if standing.differences.is_empty() || !begun {
+            return Ok(None);
+        }
+        let beside = match found(lake, job, generation).await? {
+            Some(beside) => beside,
+            None => begun_anew(lake, job, generation).await?,
+        };
+        let mut beside = Runner::over(lake, job.clone(), beside, 0);
+        let plan = plan_of(&mut beside).await?;
+        Ok(Some(Self {
+            lake: lake.clone(),
+            job: job.clone(),
+            table,
+            generation,
+            beside,
+            plan,
+        }))
+    }
+
+    /// How many pieces there are, and how many of them are done.
+    pub fn pieces(&self) -> (usize, usize) {
+        (self.plan.pieces.len(), self.plan.done)
+    }
+
+    /// Computes the next piece.
+    ///
+    /// # Errors
+    /// Where the lake cannot be read or written. Pieces done before stay done.
+    pub async fn next_piece(&mut self) -> Result<(), JobError> {
+        let done = replace::try_piece(&mut self.beside, &mut self.plan).await;
+        match done {
+            Ok(Some(_)) => Ok(()),
+            // Another run has done it.
+            Ok(None) => {
+                self.plan = plan_of(&mut self.beside).await?;
+                Ok(())
+            }
+            Err(error) => Err(self.begin_anew_where_rows_are_gone(error).await),
+        }
+    }
+
+    /// Puts the new partials in the place of the old ones, once every piece is done.
+    ///
+    /// # Errors
+    /// Where others keep committing in between, or the lake cannot be read or written. The old partials are there then; or,
+    /// where the answer was lost, the new ones: beginning again tells.
+    pub async fn switch(mut self) -> Result<Switched, JobError> {
+        while self.plan.done < self.plan.pieces.len() {
+            self.next_piece().await?;
+        }
+        match self.try_switch().await {
+            Ok(switched) => {
+                let forgotten = forget(&self.lake, &self.job, self.generation).await;
+                if let Err(error) = forgotten {
+                    tracing::warn!(
+                        job = self.job.name(),
+                        "the table that the partials were computed in is still there: {error}"
+                    );
+                }
+                Ok(switched)
+            }
+            Err(error) => Err(self.begin_anew_where_rows_are_gone(error).await),
+        }
+    }
+
+    async fn try_switch(&mut self) -> Result<Switched, JobError> {
+        let notes = note(&self.job, self.generation + 1);
+        let (next, redefinition) = self.table.redefine(&self.job.table_spec(), &notes)?;
+        let mut copy = Copied {
+            runner: Runner::over(&self.lake, self.job.clone(), next, self.generation),
+            through: None,
+            uploads: Vec::new(),
+        };
+        for _ in 0..ATTEMPTS_MAX {
+            let (old, marks) = Replacement::of_range(&self.table, WINDOW_START, None).await?;
+            let from = Progress::of(&self.job, &marks);
+            let mut to = progress(&self.beside.output, &self.job).await?;
+            // A runner of the old definition is still at work: its partials must not be ahead of the new ones.
+            if to.version < from.version {
+                while self.beside.step().await? != Stepped::Level {}
+                to = progress(&self.beside.output, &self.job).await?;
+            }
+            copy.take_new(&self.beside.output).await?;
+            let to = Progress {
+                version: to.version,
+                watermark_us: to.watermark_us.max(from.watermark_us),
+                overflowed: to.overflowed + from.overflowed,
+            };
+            match self.commit(&old, from, to, &copy, &redefinition).await? {
+                Outcome::Committed { .. } => {
+                    let partials = copy.uploads.iter().map(|upload| upload.rows).sum();
+                    return Ok(Switched::Done { partials });
+                }
+                Outcome::Overtaken { steps } if steps.iter().any(|(place, _)| *place == 1) => {
+                    // Opening says whether what is there now is this definition, or yet another one.
+                    partials_table::open(&self.lake, &self.job).await?;
+                    return Ok(Switched::ByAnother);
+                }
+                Outcome::Overtaken { .. } => {}
+            }
+        }
+        Err(JobError::Overtaken {
+            job: self.job.name().to_owned(),
+            attempts: ATTEMPTS_MAX,
+        })
+    }
+
+    async fn commit(
+        &self,
+        old: &Replacement,
+        from: Progress,
+        to: Progress,
+        copy: &Copied,
+        redefinition: &Redefinition,
+    ) -> Result<Outcome, JobError> {
+        let steps = vec![
+            from.step_to(&self.job, to),
+            next_generation(&self.job, self.generation),
+        ];
+        fail_point!("jobs.before_switch", |_| Err(JobError::Failpoint(
+            "jobs.before_switch"
+        )));
+        let uploads = copy.uploads.clone();
+        let committed = old
+            .commit_redefining(&self.table, steps, uploads, redefinition.clone())
+            .await;
+        fail_point!("jobs.after_switch", |_| Err(JobError::Failpoint(
+            "jobs.after_switch"
+        )));
+        match committed {
+            // Another program removed a file of ours: look again.
+            Err(LakeError::FileGone { .. }) => Ok(Outcome::Overtaken { steps: Vec::new() }),
+            other => Ok(other?),
+        }
+    }
+
+    /// Rows of the input's version were vacuumed while it was read: what was done of it is of no use.
+    async fn begin_anew_where_rows_are_gone(&self, error: JobError) -> JobError {
+        if !is_gone(&error) {
+            return error;
+        }
+        match self.lake.drop_table(self.beside.output.name()).await {
+            Ok(()) => JobError::SnapshotGone {
+                job: self.job.name().to_owned(),
+                reason: error.to_string(),
+            },
+            Err(failure) => failure.into(),
+        }
+    }
+}
+
+/// New partials that were written into the job's table, where no commit names them yet.
+struct Copied {
+    /// Writes with the new columns.
+    runner: Runner,
+    /// The version of the table beside that they are of.
+    through: Option<i64>,
+    uploads: Vec<Upload>,
+}
+
+impl Copied {
+    /// Copies what was added to the table beside since the last time.
+    async fn take_new(&mut self, beside: &Table) -> Result<(), JobError> {
+        let newest = beside.refresh().await?;
+        if self.through == Some(newest) {
+            return Ok(());
+        }
+        let everything = AdditionLimits {
+            versions: i64::MAX,
+            bytes: u64::MAX,
+        };
+        let since = match self.through {
+            Some(through) => beside.additions(through, everything).await?,
+            None => None,
+        };
+        let (rows, through) = match since.filter(|since| !since.replaced) {
+            Some(since) => (beside.added_rows(since.files)?, since.through),
+            None => {
+                self.uploads.clear();
+                (beside.rows_at(newest).await?, newest)
+            }
+        };
+        let frame = working_context()?.read_table(rows)?;
+        let mut writer = Writer::begin(&mut self.runner, Series::AsTheyAre).await?;
+        writer.write(frame).await?;
+        self.uploads.extend(writer.finish().await?.0);
+        self.through = Some(through);
+        Ok(())
+    }
+}
+
+/// What the tables beside of a job are called, before their generation.
+fn prefix(job: &Job) -> String {
+    format!("{}.next-", job.table_name())
+}
+
+/// The table that an earlier run has begun, of this definition in the place of that generation; `None` where there is none.
+async fn found(lake: &Lake, job: &Job, generation: i64) -> Result<Option<Table>, JobError> {
+    let wanted = format!(
+        "{}{generation}-{}-",
+        prefix(job),
+        Fingerprint::of(job).digest()
+    );
+    let mut newest = None;
+    for name in lake.names().await? {
+        let version = name.strip_prefix(&wanted);
+        let Some(version) = version.and_then(|digits| digits.parse::<i64>().ok()) else {
+            continue;
+        };
+        let Some(table) = lake.existing(&name).await? else {
+            continue;
+        };
+        let fits = standing(&table, job).differences.is_empty();
+        let begun = progress(&table, job).await?.version.is_some();
+        if fits && begun && newest.as_ref().is_none_or(|(known, _)| *known < version) {
+            newest = Some((version, table));
+        }
+    }
+    Ok(newest.map(|(_, table)| table))
+}
+
+/// A table beside, for the input as it is now.
+async fn begun_anew(lake: &Lake, job: &Job, generation: i64) -> Result<Table, JobError> {
+    let Some(input) = lake.existing(job.reads()).await? else {
+        return Err(JobError::Range(format!(
+            "job `{}` reads `{}`, which is not in the lake",
+            job.name(),
+            job.reads()
+        )));
+    };
+    let (version, marks) = input.version_and_marks("farol/").await?;
+    let digest = Fingerprint::of(job).digest();
+    let name = format!("{}{generation}-{digest}-{version}", prefix(job));
+    let table = partials_table::make(lake, job, &name).await?;
+    let to = Progress {
+        version: Some(version),
+        watermark_us: watermark_us(&marks),
+        overflowed: 0,
+    };
+    let step = Progress::default().step_to(job, to);
+    // Another run may have begun with the same version, which is as good.
+    let (Outcome::Committed { .. } | Outcome::Overtaken { .. }) = table
+        .commit(&Commit::append(vec![step], Vec::new()))
+        .await?;
+    Ok(table)
+}
+
+/// The pieces of the version that the table beside was begun with.
+async fn plan_of(beside: &mut Runner) -> Result<Plan, JobError> {
+    let at = progress(&beside.output, &beside.job).await?;
+    let (Some(input), Some(version)) = (beside.input().await?, at.version) else {
+        return Err(JobError::Range(format!(
+            "job `{}` reads `{}`, which is not in the lake",
+            beside.job.name(),
+            beside.job.reads()
+        )));
+    };
+    let rows = span(input.rows_at(version).await?, "event_time").await?;
+    let windows = rows.map(|rows| windows_near(&beside.job, rows));
+    replace::plan_all(
+        beside,
+        windows.map(|windows| (windows.from_us, windows.to_us)),
+    )
+    .await
+}
+
+/// Deletes the tables beside that stood for the place of a generation or of one before it.
+async fn forget(lake: &Lake, job: &Job, generation: i64) -> Result<(), JobError> {
+    let prefix = prefix(job);
+    for name in lake.names().await? {
+        let of = name
+            .strip_prefix(&prefix)
+            .and_then(|rest| rest.split('-').next());
+        if of.is_some_and(|digits| digits.parse::<i64>().is_ok_and(|of| of <= generation)) {
+            lake.drop_table(&name).await?;
+        }
+    }
+    Ok(())
+}
