@@ -6,6 +6,8 @@ mod rows;
 
 mod answers;
 mod definitions;
+mod inputs;
+mod joins;
 mod place;
 mod recompute;
 mod steps;

@@ -44,7 +44,7 @@ async fn list(context: &Context) -> anyhow::Result<Exit> {
         .map(|(job, status)| {
             vec![
                 job.name().to_owned(),
-                job.reads().to_owned(),
+                inputs(job),
                 job.window().to_string(),
                 output::known(status.version),
                 output::known(status.behind),
@@ -64,6 +64,10 @@ async fn list(context: &Context) -> anyhow::Result<Exit> {
     ];
     output::line(output::table(&header, &rows).trim_end())?;
     Ok(Exit::Done)
+}
+
+fn inputs(job: &Job) -> String {
+    job.inputs().collect::<Vec<_>>().join(", ")
 }
 
 fn origin(job: &Job) -> String {
@@ -90,6 +94,7 @@ fn told(job: &Job, status: Option<&JobStatus>) -> Value {
         .collect();
     json!({
         "name": job.name(), "description": job.description(), "reads": job.reads(),
+        "inputs": job.inputs().collect::<Vec<_>>(),
         "window": job.window().to_string(), "mode": job.mode().as_str(), "segments": job.segments(), "partials": partials,
         "measures": measures, "max_series": job.max_series(), "from": origin(job), "status": status,
     })
@@ -118,7 +123,7 @@ async fn explain(context: &Context, name: &str) -> anyhow::Result<Exit> {
     );
     // Writing to a string cannot fail.
     let _ = writeln!(text, "from       {}", origin(job));
-    let _ = writeln!(text, "reads      {}, {}", job.reads(), how_read(job.mode()));
+    let _ = writeln!(text, "reads      {}, {}", inputs(job), how_read(job.mode()));
     let _ = writeln!(text, "window     {}", job.window());
     let _ = writeln!(text, "segments   {}", job.segments().join(", "));
     let _ = writeln!(
@@ -242,7 +247,7 @@ fn begin(context: &Context, name: &str) -> anyhow::Result<Exit> {
     let yaml = format!(
         "name: {name}\n\
          description: What it measures, in a sentence\n\
-         reads: traces                  # traces, feedback, costs or evaluations\n\
+         reads: traces                  # or feedback_joined, costs, …; or several: [traces, feedback_joined]\n\
          window: 1m\n\
          # mode: recompute              # for SQL that joins or groups rows: windows are computed whole\n\
          # reach: 15m                   # and see the rows so far before and after\n\
