@@ -8,5 +8,7 @@ mod acceptance;
 mod failpoints;
 #[path = "crash/jobs.rs"]
 mod jobs;
+#[path = "crash/joins.rs"]
+mod joins;
 #[path = "crash/triggers.rs"]
 mod triggers;

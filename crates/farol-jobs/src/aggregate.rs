@@ -26,16 +26,21 @@ use crate::definition::{
 /// The column of every input that says when an event was.
 const EVENT_TIME: &str = "event_time";
 
-/// The partials that rows of a job's input add: one for each window and segment among them. `range` leaves out rows
+/// Rows of each of a job's inputs, in the order of [`Job::inputs`].
+pub type InputRows = Vec<Arc<dyn TableProvider>>;
+
+/// The partials that rows of a job's inputs add: one for each window and segment among them. `range` leaves out rows
 /// whose time is not in it (microseconds, its end not included).
 pub async fn contributions(
     context: &SessionContext,
     job: &Job,
-    rows: Arc<dyn TableProvider>,
+    rows: InputRows,
     range: Option<(i64, i64)>,
 ) -> Result<DataFrame, DataFusionError> {
-    context.deregister_table(job.reads())?;
-    context.register_table(job.reads(), rows)?;
+    for (input, rows) in job.inputs().zip(rows) {
+        context.deregister_table(input)?;
+        context.register_table(input, rows)?;
+    }
     let time = || cast(ident(EVENT_TIME), time_type());
     let mut frame = context.sql(job.sql()).await?.filter(time().is_not_null())?;
     if let Some(range) = range {
@@ -68,18 +73,21 @@ pub async fn contributions(
 pub async fn whole_window(
     context: &SessionContext,
     job: &Job,
-    rows: Arc<dyn TableProvider>,
+    rows: &InputRows,
     start_us: i64,
     revision: i64,
 ) -> Result<DataFrame, DataFusionError> {
     let range = (start_us, start_us.saturating_add(job.window().micros()));
-    let near = rows_near(context, job, rows, range)?.into_view();
+    let near = rows
+        .iter()
+        .map(|rows| Ok(rows_near(context, job, rows.clone(), range)?.into_view()))
+        .collect::<Result<InputRows, DataFusionError>>()?;
     contributions(context, job, near, Some(range))
         .await?
         .with_column(REVISION, lit(revision))
 }
 
-/// The starts of the windows that rows of a job's input are in: those within reach of a range, or all of them.
+/// The starts of the windows that rows of one of a job's inputs are in: those within reach of a range, or all of them.
 pub fn windows_of(
     context: &SessionContext,
     job: &Job,
@@ -108,7 +116,7 @@ fn rows_near(
         .filter(within(ident(EVENT_TIME), near))
 }
 
-/// The partials that count: of a job in [`Mode::Recompute`] those of each window's highest revision.
+/// The partials that count: of a job in [`Mode::Recompute`](crate::Mode::Recompute) those of each window's highest revision.
 pub fn newest(
     job: &Job,
     partials: LogicalPlanBuilder,

@@ -119,7 +119,7 @@ async fn one(
     fail_point!("maintenance.before_commit", |_| Err(JobError::Failpoint(
         "maintenance.before_commit"
     )));
-    let steps = vec![runner.unchanged()];
+    let steps = runner.beside_unchanged(Vec::new());
     let outcome = match merge.commit(&runner.output, steps, uploads).await {
         Err(farol_lake::LakeError::FileGone { .. }) => return Ok(false),
         other => other?,
@@ -127,7 +127,7 @@ async fn one(
     fail_point!("maintenance.after_commit", |_| Err(JobError::Failpoint(
         "maintenance.after_commit"
     )));
-    runner.notice(&outcome, 0);
+    runner.notice(&outcome);
     if let Outcome::Overtaken { .. } = outcome {
         return Ok(false);
     }

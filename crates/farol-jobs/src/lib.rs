@@ -10,14 +10,15 @@
 //! * [`definition`] is what a job is: [`load`] reads and checks the files.
 //! * [`step`] is one step of a job: what versions of its input added becomes partials, exactly once. A job in
 //!   [`Mode::Recompute`] computes the windows that they touched whole, as a higher revision.
-//! * [`run`] plays the role: every job a task of its own, so that a failing one stops no other.
+//! * [`join`] keeps feedback and evaluations joined with the calls that they are about, for jobs to read.
+//! * [`run`] plays the role: every job and join a task of its own, so that a failing one stops no other.
 //! * [`replace`] puts whole windows in the place of others: a backfill, or what was missed.
 //! * [`renewal`] computes all of a job anew after its definition was changed.
 //! * [`explain`] says how a job's SQL is planned and what it costs.
 //! * [`views`] is what SQL sees; [`progress`] how far each job is; [`compact`] keeps partials few.
 //!
-//! **Exactly once.** A commit of partials carries the mark `farol/job/<name>`: the input's version that they cover. It
-//! demands the mark where the step found it. So of two processes that do the same step one is overtaken, and looks
+//! **Exactly once.** A commit of partials carries the mark `farol/job/<name>`: the input's version that they cover, and of
+//! several inputs a mark for each. It demands the marks where the step found them. So of two processes that do the same step one is overtaken, and looks
 //! again; and a process that dies leaves either both, partials and progress, or neither.
 
 mod aggregate;
@@ -27,6 +28,8 @@ mod error;
 pub mod explain;
 mod health;
 mod held_back;
+mod inputs;
+pub mod join;
 mod partials_table;
 pub mod progress;
 mod recompute;
@@ -46,5 +49,6 @@ pub use definition::{
 pub use error::{DefinitionError, JobError};
 pub use health::Health;
 pub use held_back::is_readable;
+pub use join::JoinStatus;
 pub use progress::{JobStatus, Progress};
 pub use role::{RunOptions, run};

@@ -1,4 +1,4 @@
-//! How far a job is: the input's version that its partials cover, and the watermark of what they hold.
+//! How far a job is: the versions of its inputs that its partials cover, and the watermark of what they hold.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +16,12 @@ use crate::renewal::{self, Changed};
 const ERROR_FILE: &str = "_farol_job_error.json";
 
 /// How far a job's partials reach.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// The input's version that they cover, it included; `None` before the first step.
+    /// The version of the first input that they cover, it included; `None` before the first step.
     pub version: Option<i64>,
+    /// The versions of further inputs, in their order.
+    pub further: Vec<Option<i64>>,
     /// The input's watermark when they were last level with it, microseconds since the epoch: no window that ends
     /// before it gets anything but late rows. `None` while a partition of the input has none.
     pub watermark_us: Option<i64>,
@@ -40,17 +42,63 @@ pub fn overflow_id(job: &Job) -> String {
 impl Progress {
     /// Reads a job's progress from the marks of its table of partials.
     pub fn of(job: &Job, marks: &Marks) -> Self {
+        let versions = job.app_ids().into_iter();
+        let mut versions = versions.map(|id| marks.get(&id).copied());
         Self {
-            version: marks.get(&job.app_id()).copied(),
+            version: versions.next().flatten(),
+            further: versions.collect(),
             watermark_us: marks.get(&watermark_id(job)).copied(),
             overflowed: marks.get(&overflow_id(job)).copied().unwrap_or(0),
         }
     }
 
-    /// The step from here to another progress.
-    pub(crate) fn step_to(self, job: &Job, to: Self) -> Step {
+    /// The versions of all inputs, in their order.
+    pub fn versions(&self) -> Vec<Option<i64>> {
+        let further = self.further.iter().copied();
+        std::iter::once(self.version).chain(further).collect()
+    }
+
+    /// Whether any version of an input is covered.
+    pub fn has_begun(&self) -> bool {
+        self.versions().iter().any(Option::is_some)
+    }
+
+    /// Whether the other covers a newer version of any input.
+    pub fn is_behind(&self, other: &Self) -> bool {
+        let versions = self.versions().into_iter().zip(other.versions());
+        let mut newer = versions.map(|(own, other)| own < other);
+        newer.any(|newer| newer)
+    }
+
+    /// This progress, with other versions of the inputs.
+    pub(crate) fn at(&self, versions: Vec<Option<i64>>) -> Self {
+        let mut versions = versions.into_iter();
+        Self {
+            version: versions.next().flatten(),
+            further: versions.collect(),
+            ..self.clone()
+        }
+    }
+
+    /// The steps from here to another progress, one for each input, of which a commit takes all or none. Each demands
+    /// its input's version where it was found, also where it stays: a process that took another way from here has moved
+    /// one of them.
+    pub(crate) fn steps_to(&self, job: &Job, to: &Self) -> Vec<Step> {
+        let versions = self.versions().into_iter().zip(to.versions());
+        let mut steps: Vec<_> = job
+            .app_ids()
+            .into_iter()
+            .zip(versions)
+            .map(|(guard, (from, to))| Step {
+                marks: to
+                    .map(|version| (guard.clone(), version))
+                    .into_iter()
+                    .collect(),
+                guard,
+                from,
+            })
+            .collect();
         let mut marks = Vec::new();
-        marks.extend(to.version.map(|version| (job.app_id(), version)));
         let watermark = to
             .watermark_us
             .filter(|_| to.watermark_us != self.watermark_us);
@@ -58,11 +106,10 @@ impl Progress {
         if to.overflowed != self.overflowed {
             marks.push((overflow_id(job), to.overflowed));
         }
-        Step {
-            guard: job.app_id(),
-            from: self.version,
-            marks,
+        if let Some(first) = steps.first_mut() {
+            first.marks.extend(marks);
         }
+        steps
     }
 }
 
@@ -72,8 +119,12 @@ pub async fn progress(partials: &Table, job: &Job) -> Result<Progress, LakeError
 }
 
 /// The watermark of a table of events: the smallest of its partitions'. `None` where one has none yet. A topic that
-/// was created again goes on under another id, so the newest of a partition's watermarks counts.
+/// was created again goes on under another id, so the newest of a partition's watermarks counts. A joined table has one
+/// of its own.
 pub fn watermark_us(marks: &Marks) -> Option<i64> {
+    if let Some(joined) = crate::join::watermark_us(marks) {
+        return Some(joined);
+    }
     let mut partitions = BTreeMap::<(String, i32), Option<i64>>::new();
     for (key, marks) in by_partition(marks) {
         let known = partitions.entry((key.topic, key.partition)).or_default();
@@ -87,9 +138,9 @@ pub fn watermark_us(marks: &Marks) -> Option<i64> {
 pub struct JobStatus {
     /// The job.
     pub name: String,
-    /// The input's version that its partials cover.
+    /// The version of its first input that its partials cover.
     pub version: Option<i64>,
-    /// Versions of the input that they do not cover yet; `None` where there is no input yet.
+    /// Versions of its inputs that they do not cover yet; `None` where there is no input yet.
     pub behind: Option<i64>,
     /// The watermark of what the partials hold, microseconds since the epoch.
     #[serde(skip)]
@@ -126,11 +177,7 @@ pub async fn status_of(lake: &Lake, job: &Job) -> Result<JobStatus, JobError> {
         error = failure(&partials).await?;
         changed = renewal::changed(lake, job, &partials).await?;
     }
-    let input = lake.existing(job.reads()).await?;
-    let behind = match input {
-        Some(input) => Some(input.refresh().await? - progress.version.unwrap_or(-1)),
-        None => None,
-    };
+    let behind = behind(lake, job, &progress).await?;
     Ok(JobStatus {
         name: job.name().to_owned(),
         version: progress.version,
@@ -140,6 +187,22 @@ pub async fn status_of(lake: &Lake, job: &Job) -> Result<JobStatus, JobError> {
         error,
         changed,
     })
+}
+
+/// Versions of a job's inputs that are there and not covered.
+async fn behind(lake: &Lake, job: &Job, progress: &Progress) -> Result<Option<i64>, LakeError> {
+    let mut behind = None;
+    let versions = progress
+        .versions()
+        .into_iter()
+        .chain(std::iter::repeat(None));
+    for (input, covered) in job.inputs().zip(versions) {
+        if let Some(input) = lake.existing(input).await? {
+            let left = input.refresh().await? - covered.unwrap_or(-1);
+            behind = Some(behind.unwrap_or(0) + left);
+        }
+    }
+    Ok(behind)
 }
 
 #[derive(Serialize, Deserialize)]

@@ -5,8 +5,8 @@
 //! ```
 //!
 //! A step finds the windows near which its versions added rows, and runs the SQL once for each of them, over the rows of
-//! the input as it was at the last of these versions. What comes out is appended with that version as the `revision`;
-//! readers take the highest of each window. So a window's value depends on the rows near it and on nothing else: not on
+//! the input as it was at the last of these versions. What comes out is appended with that version as the `revision` (of
+//! several inputs with the sum of their versions, which grows with each of them); readers take the highest of each window. So a window's value depends on the rows near it and on nothing else: not on
 //! the order in which they came, nor on what was computed together with it. Windows that late rows touch are computed
 //! again in the same step as the others: how often steps are taken bounds how often.
 //!
@@ -22,12 +22,13 @@ use arrow::array::{
 use arrow::datatypes::TimestampMicrosecondType;
 use datafusion::datasource::TableProvider;
 use datafusion::prelude::SessionContext;
-use farol_lake::{AdditionLimits, Additions, Table, Upload};
+use farol_lake::{AdditionLimits, Upload};
 use futures::TryStreamExt as _;
 
-use crate::aggregate::{whole_window, windows_of};
+use crate::aggregate::{InputRows, whole_window, windows_of};
 use crate::definition::{CONTRIBUTIONS, Job, REVISION, WINDOW_START, Width};
 use crate::error::JobError;
+use crate::inputs::{Added, revision};
 use crate::step::{Runner, working_context};
 use crate::writer::{Series, Writer};
 
@@ -40,25 +41,30 @@ pub(crate) const LIMITS: AdditionLimits = AdditionLimits {
 /// Computes the windows near which rows were added; how many rows of partials were kept under `other`.
 pub(crate) async fn near(
     runner: &mut Runner,
-    input: &Table,
-    additions: &Additions,
+    added: &Added,
 ) -> Result<(Vec<Upload>, u64), JobError> {
     let context = working_context()?;
-    let added = input.added_rows(additions.files.clone())?;
-    let touched = touched(&context, &runner.job, added, None).await?;
-    let rows = input.rows_at(additions.through).await?;
-    compute(runner, rows, &touched, additions.through, Empty::IsSaid).await
+    let mut windows = BTreeSet::new();
+    for rows in added.rows()? {
+        windows.extend(touched(&context, &runner.job, rows, None).await?);
+    }
+    let versions = added.through();
+    let rows = added.rows_at(&versions).await?;
+    compute(runner, rows, &windows, revision(&versions), Empty::IsSaid).await
 }
 
 /// Computes every window of a range that the input has rows near, to be put in the place of what is there.
 pub(crate) async fn range(
     runner: &mut Runner,
-    rows: Arc<dyn TableProvider>,
+    rows: InputRows,
     (from, to): (i64, i64),
     revision: i64,
 ) -> Result<(Vec<Upload>, u64), JobError> {
     let context = working_context()?;
-    let mut windows = touched(&context, &runner.job, rows.clone(), Some((from, to))).await?;
+    let mut windows = BTreeSet::new();
+    for rows in &rows {
+        windows.extend(touched(&context, &runner.job, rows.clone(), Some((from, to))).await?);
+    }
     windows.retain(|start| (from..to).contains(start));
     compute(runner, rows, &windows, revision, Empty::IsLeftOut).await
 }
@@ -84,7 +90,7 @@ enum Empty {
 
 async fn compute(
     runner: &mut Runner,
-    rows: Arc<dyn TableProvider>,
+    rows: InputRows,
     windows: &BTreeSet<i64>,
     revision: i64,
     empty: Empty,
@@ -93,7 +99,7 @@ async fn compute(
     let job = runner.job.clone();
     let mut writer = Writer::begin(runner, Series::Limited).await?;
     for start in windows {
-        let frame = whole_window(&context, &job, rows.clone(), *start, revision).await?;
+        let frame = whole_window(&context, &job, &rows, *start, revision).await?;
         let partials = writer.write(frame).await?;
         if partials == 0 && empty == Empty::IsSaid {
             writer.push(nothing(&job, *start, revision)?).await?;
@@ -119,7 +125,11 @@ async fn touched(
             .as_primitive_opt::<TimestampMicrosecondType>();
         with_rows.extend(starts.into_iter().flatten().flatten());
     }
-    Ok(within_reach(job.window(), job.mode().reach_us(), &with_rows))
+    Ok(within_reach(
+        job.window(),
+        job.mode().reach_us(),
+        &with_rows,
+    ))
 }
 
 /// Every window that sees some row, given the windows that rows are in: one sees so far before and after itself.
@@ -179,7 +189,10 @@ mod tests {
     #[test]
     fn reach_touches_the_windows_around() {
         assert_eq!(touched((MINUTE_US, MINUTE_US), &[5]), [4, 5, 6]);
-        assert_eq!(touched((2 * MINUTE_US, 2 * MINUTE_US), &[5, 6]), [3, 4, 5, 6, 7, 8]);
+        assert_eq!(
+            touched((2 * MINUTE_US, 2 * MINUTE_US), &[5, 6]),
+            [3, 4, 5, 6, 7, 8]
+        );
         // A second before or after the minute is still in the next one.
         assert_eq!(touched((1_000_000, 1_000_000), &[0]), [-1, 0, 1]);
     }

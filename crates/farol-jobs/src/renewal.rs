@@ -25,14 +25,18 @@ use datafusion::logical_expr::{cast, ident};
 use fail::fail_point;
 use farol_events::time_text::format_rfc3339;
 use farol_lake::maintenance::Replacement;
-use farol_lake::{AdditionLimits, Commit, Lake, LakeError, Outcome, Redefinition, Table, Upload};
+use farol_lake::{
+    AdditionLimits, Commit, Lake, LakeError, Marks, Outcome, Redefinition, Table, Upload,
+};
 use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 
-use crate::definition::{Fingerprint, Job, Mode, WINDOW_START, time_type};
+use crate::aggregate::InputRows;
+use crate::definition::{Fingerprint, Job, WINDOW_START, time_type};
 use crate::error::JobError;
+use crate::inputs::{Inputs, revision};
 use crate::partials_table::{self, next_generation, note, standing};
-use crate::progress::{Progress, progress, watermark_us};
+use crate::progress::{Progress, progress};
 use crate::replace::{self, Plan};
 use crate::step::{Runner, Stepped, is_gone, working_context};
 use crate::writer::{Series, Writer};
@@ -79,7 +83,7 @@ pub struct Changed {
 impl Changed {
     /// What computing them anew does, a line each.
     pub fn told(&self, job: &Job) -> Vec<String> {
-        let reads = job.reads();
+        let reads = job.inputs().collect::<Vec<_>>().join(", ");
         let mut lines = vec![match self.recomputed {
             Some(windows) => format!("computed anew from {reads}: windows {windows}"),
             None => format!("{reads} has no rows, so nothing can be computed anew"),
@@ -101,16 +105,13 @@ pub async fn changed(
     partials: &Table,
 ) -> Result<Option<Changed>, JobError> {
     let differences = standing(partials, job).differences;
-    if differences.is_empty() || progress(partials, job).await?.version.is_none() {
+    if differences.is_empty() || !progress(partials, job).await?.has_begun() {
         return Ok(None);
     }
-    let rows = match lake.existing(job.reads()).await? {
-        Some(input) => {
-            let rows = input.rows_at(input.refresh().await?).await?;
-            span(rows, "event_time").await?
-        }
-        None => None,
-    };
+    let mut inputs = Inputs::of(job);
+    inputs.open(lake).await?;
+    let (versions, _) = inputs.newest().await?;
+    let rows = span_of_all(inputs.rows_at(&versions).await?).await?;
     let recomputed = rows.map(|rows| windows_near(job, rows));
     let kept = partials.rows_at(partials.refresh().await?).await?;
     let lost = span(kept, WINDOW_START)
@@ -159,6 +160,18 @@ async fn span(rows: Arc<dyn TableProvider>, column: &str) -> Result<Option<(i64,
     Ok(time_us(0)?.zip(time_us(1)?))
 }
 
+/// The times of the oldest and the newest row of all inputs.
+async fn span_of_all(inputs: InputRows) -> Result<Option<(i64, i64)>, JobError> {
+    let mut all: Option<(i64, i64)> = None;
+    for rows in inputs {
+        if let Some((oldest, newest)) = span(rows, "event_time").await? {
+            let known = all.unwrap_or((oldest, newest));
+            all = Some((known.0.min(oldest), known.1.max(newest)));
+        }
+    }
+    Ok(all)
+}
+
 /// What came of the switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Switched {
@@ -198,7 +211,7 @@ impl Renewal {
         let generation = standing.generation;
         // What is left of a run that was killed after its switch.
         forget(lake, job, generation - 1).await?;
-        let begun = progress(&table, job).await?.version.is_some();
+        let begun = progress(&table, job).await?.has_begun();
         if standing.differences.is_empty() || !begun {
             return Ok(None);
         }
@@ -277,22 +290,22 @@ impl Renewal {
             let from = Progress::of(&self.job, &marks);
             let mut to = progress(&self.beside.output, &self.job).await?;
             // A runner of the old definition is still at work: its partials must not be ahead of the new ones.
-            if to.version < from.version {
+            if to.is_behind(&from) {
                 while self.beside.step().await? != Stepped::Level {}
                 to = progress(&self.beside.output, &self.job).await?;
             }
             copy.take_new(&self.beside.output).await?;
             let to = Progress {
-                version: to.version,
                 watermark_us: to.watermark_us.max(from.watermark_us),
                 overflowed: to.overflowed + from.overflowed,
+                ..to
             };
-            match self.commit(&old, from, to, &copy, &redefinition).await? {
+            match self.commit(&old, &from, &to, &copy, &redefinition).await? {
                 Outcome::Committed { .. } => {
                     let partials = copy.uploads.iter().map(|upload| upload.rows).sum();
                     return Ok(Switched::Done { partials });
                 }
-                Outcome::Overtaken { steps } if steps.iter().any(|(place, _)| *place == 1) => {
+                Outcome::Overtaken { steps } if steps.iter().any(|(place, _)| *place == 0) => {
                     // Opening says whether what is there now is this definition, or yet another one.
                     partials_table::open(&self.lake, &self.job).await?;
                     return Ok(Switched::ByAnother);
@@ -309,15 +322,13 @@ impl Renewal {
     async fn commit(
         &self,
         old: &Replacement,
-        from: Progress,
-        to: Progress,
+        from: &Progress,
+        to: &Progress,
         copy: &Copied,
         redefinition: &Redefinition,
     ) -> Result<Outcome, JobError> {
-        let steps = vec![
-            from.step_to(&self.job, to),
-            next_generation(&self.job, self.generation),
-        ];
+        let mut steps = vec![next_generation(&self.job, self.generation)];
+        steps.extend(from.steps_to(&self.job, to));
         fail_point!("jobs.before_switch", |_| Err(JobError::Failpoint(
             "jobs.before_switch"
         )));
@@ -412,7 +423,7 @@ async fn found(lake: &Lake, job: &Job, generation: i64) -> Result<Option<Table>,
             continue;
         };
         let fits = standing(&table, job).differences.is_empty();
-        let begun = progress(&table, job).await?.version.is_some();
+        let begun = progress(&table, job).await?.has_begun();
         if fits && begun && newest.as_ref().is_none_or(|(known, _)| *known < version) {
             newest = Some((version, table));
         }
@@ -422,47 +433,51 @@ async fn found(lake: &Lake, job: &Job, generation: i64) -> Result<Option<Table>,
 
 /// A table beside, for the input as it is now.
 async fn begun_anew(lake: &Lake, job: &Job, generation: i64) -> Result<Table, JobError> {
-    let Some(input) = lake.existing(job.reads()).await? else {
-        return Err(JobError::Range(format!(
-            "job `{}` reads `{}`, which is not in the lake",
-            job.name(),
-            job.reads()
-        )));
-    };
-    let (version, marks) = input.version_and_marks("farol/").await?;
+    let mut inputs = Inputs::of(job);
+    if !inputs.open(lake).await? {
+        return Err(no_input(job));
+    }
+    let (versions, watermark_us) = inputs.newest().await?;
     let digest = Fingerprint::of(job).digest();
-    let name = format!("{}{generation}-{digest}-{version}", prefix(job));
+    let name = format!(
+        "{}{generation}-{digest}-{}",
+        prefix(job),
+        revision(&versions)
+    );
     let table = partials_table::make(lake, job, &name).await?;
     let to = Progress {
-        version: Some(version),
-        watermark_us: watermark_us(&marks),
-        overflowed: 0,
+        watermark_us,
+        ..Progress::default().at(versions)
     };
-    let step = Progress::default().step_to(job, to);
+    let steps = Progress::of(job, &Marks::default()).steps_to(job, &to);
     // Another run may have begun with the same version, which is as good.
-    let (Outcome::Committed { .. } | Outcome::Overtaken { .. }) = table
-        .commit(&Commit::append(vec![step], Vec::new()))
-        .await?;
+    let (Outcome::Committed { .. } | Outcome::Overtaken { .. }) =
+        table.commit(&Commit::append(steps, Vec::new())).await?;
     Ok(table)
 }
 
 /// The pieces of the version that the table beside was begun with.
 async fn plan_of(beside: &mut Runner) -> Result<Plan, JobError> {
     let at = progress(&beside.output, &beside.job).await?;
-    let (Some(input), Some(version)) = (beside.input().await?, at.version) else {
-        return Err(JobError::Range(format!(
-            "job `{}` reads `{}`, which is not in the lake",
-            beside.job.name(),
-            beside.job.reads()
-        )));
+    let Some(inputs) = beside.inputs().await?.filter(|_| at.has_begun()) else {
+        return Err(no_input(&beside.job));
     };
-    let rows = span(input.rows_at(version).await?, "event_time").await?;
+    let rows = span_of_all(inputs.rows_at(&at.versions()).await?).await?;
     let windows = rows.map(|rows| windows_near(&beside.job, rows));
     replace::plan_all(
         beside,
         windows.map(|windows| (windows.from_us, windows.to_us)),
     )
     .await
+}
+
+fn no_input(job: &Job) -> JobError {
+    let inputs: Vec<_> = job.inputs().collect();
+    JobError::Range(format!(
+        "job `{}` reads {}, which is not in the lake",
+        job.name(),
+        inputs.join(", ")
+    ))
 }
 
 /// Deletes the tables beside that stood for the place of a generation or of one before it.

@@ -1,24 +1,22 @@
 //! Whole windows in the place of others: a backfill over a range, or what a job missed.
 //!
-//! New partials are computed from the version of the input that the job's progress names, and committed in place of
+//! New partials are computed from the versions of the inputs that the job's progress names, and committed in place of
 //! the files that stood for that progress; rows of those files that belong to other windows are written again. The
 //! commit moves the guard of maintenance, which excludes compaction and any other replacement. The live runner is not
 //! in its way: what it commits in the meantime, or later, is of later versions of the input, in files of its own. So a
 //! busy job cannot keep a backfill from ending, nor a backfill a job from being fresh.
 
-use std::sync::Arc;
-
 use datafusion::common::ScalarValue;
-use datafusion::datasource::TableProvider;
 use datafusion::functions_aggregate::expr_fn::min;
 use datafusion::logical_expr::ident;
 use fail::fail_point;
 use farol_lake::maintenance::Replacement;
-use farol_lake::{LakeError, Outcome, Step, Table, Upload};
+use farol_lake::{LakeError, Outcome, Step, Upload};
 
-use crate::aggregate::{contributions, within};
+use crate::aggregate::{InputRows, contributions, within};
 use crate::definition::{Mode, WINDOW_START};
 use crate::error::JobError;
+use crate::inputs::{Inputs, revision};
 use crate::progress::Progress;
 use crate::recompute;
 use crate::step::{Runner, Stepped, working_context};
@@ -130,14 +128,16 @@ pub(crate) async fn try_piece(
         return Ok(Some(0));
     };
     let (replacement, at) = files_of(runner, range).await?;
-    let (Some(input), Some(version)) = (runner.input().await?, at.version) else {
+    let versions = at.versions();
+    let has_run = versions.iter().any(Option::is_some);
+    let Some(inputs) = runner.inputs().await?.filter(|_| has_run) else {
         return Err(JobError::Range(format!(
             "job `{}` has not run yet, so there is nothing to replace; `farol run --roles jobs` runs it",
             runner.job.name()
         )));
     };
-    let rows = input.rows_at(version).await?;
-    let computed = compute(runner, &replacement, rows, range, version).await?;
+    let rows = inputs.rows_at(&versions).await?;
+    let computed = compute(runner, &replacement, rows, range, revision(&versions)).await?;
     runner.tell_overflow(computed.beyond);
     let counted = Step {
         guard: plan.id.clone(),
@@ -145,7 +145,7 @@ pub(crate) async fn try_piece(
         marks: vec![(plan.id.clone(), plan.count + 1)],
     };
     let partials = computed.partials;
-    let outcome = commit(runner, &replacement, counted, computed.uploads).await?;
+    let outcome = commit(runner, &replacement, vec![counted], computed.uploads).await?;
     let Outcome::Committed { .. } = outcome else {
         return Ok(None);
     };
@@ -157,47 +157,54 @@ pub(crate) async fn try_piece(
 /// Replaces every window that the input still has rows of, and moves the job's progress.
 pub(crate) async fn rebuild(
     runner: &mut Runner,
-    input: &Table,
-    from: Progress,
+    inputs: &Inputs,
+    from: &Progress,
     to: Progress,
 ) -> Result<Stepped, JobError> {
-    let version = to.version.unwrap_or(0);
-    let rows = input.rows_at(version).await?;
-    let oldest = working_context()?
-        .read_table(rows.clone())?
-        .aggregate(vec![], vec![min(ident("event_time"))])?
-        .collect()
-        .await?;
-    let oldest = oldest
-        .first()
-        .map(|batch| ScalarValue::try_from_array(batch.column(0), 0));
-    let start = match oldest.transpose()? {
-        Some(ScalarValue::TimestampMicrosecond(Some(time_us), _)) => {
-            runner.job.window().start_of(time_us)
-        }
-        _ => i64::MAX,
-    };
+    let versions = to.versions();
+    let rows = inputs.rows_at(&versions).await?;
+    let oldest = oldest_us(&rows).await?;
+    let start = oldest.map_or(i64::MAX, |time_us| runner.job.window().start_of(time_us));
     let range = (start, i64::MAX);
     let (replacement, at) = files_of(runner, range).await?;
-    if at.version != from.version {
+    if at.versions() != from.versions() {
         return Ok(Stepped::Overtaken);
     }
-    let computed = compute(runner, &replacement, rows, range, version).await?;
+    let computed = compute(runner, &replacement, rows, range, revision(&versions)).await?;
     let to = Progress {
         overflowed: to.overflowed + computed.beyond as i64,
         ..to
     };
-    let step = from.step_to(&runner.job, to);
-    let outcome = commit(runner, &replacement, step, computed.uploads).await?;
+    let steps = from.steps_to(&runner.job, &to);
+    let outcome = commit(runner, &replacement, steps, computed.uploads).await?;
     runner.tell_overflow(computed.beyond);
     Ok(match outcome {
         Outcome::Committed { .. } => Stepped::Advanced {
-            through: version,
+            through: to.version.unwrap_or(-1),
             behind: 0,
             partials: computed.partials,
         },
         Outcome::Overtaken { .. } => Stepped::Overtaken,
     })
+}
+
+/// The time of the oldest row of all inputs.
+async fn oldest_us(rows: &InputRows) -> Result<Option<i64>, JobError> {
+    let mut oldest: Option<i64> = None;
+    for rows in rows {
+        let found = working_context()?
+            .read_table(rows.clone())?
+            .aggregate(vec![], vec![min(ident("event_time"))])?
+            .collect()
+            .await?;
+        let found = found
+            .first()
+            .map(|batch| ScalarValue::try_from_array(batch.column(0), 0));
+        if let Some(ScalarValue::TimestampMicrosecond(Some(time_us), _)) = found.transpose()? {
+            oldest = Some(oldest.map_or(time_us, |oldest| oldest.min(time_us)));
+        }
+    }
+    Ok(oldest)
 }
 
 /// The files that hold partials of a range, and the progress that they stand for.
@@ -218,9 +225,9 @@ struct Computed {
 async fn compute(
     runner: &mut Runner,
     replacement: &Replacement,
-    rows: Arc<dyn TableProvider>,
+    rows: InputRows,
     range: (i64, i64),
-    version: i64,
+    revision: i64,
 ) -> Result<Computed, JobError> {
     let kept = outside(runner, replacement, range).await?;
     let (mut uploads, beyond) = match runner.job.mode() {
@@ -229,7 +236,7 @@ async fn compute(
             let frame = contributions(&context, &runner.job, rows, Some(range)).await?;
             runner.upload(frame, Series::Limited).await?
         }
-        Mode::Recompute { .. } => recompute::range(runner, rows, range, version).await?,
+        Mode::Recompute { .. } => recompute::range(runner, rows, range, revision).await?,
     };
     let partials = uploads.iter().map(|upload| upload.rows).sum();
     uploads.extend(kept);
@@ -243,21 +250,20 @@ async fn compute(
 async fn commit(
     runner: &mut Runner,
     replacement: &Replacement,
-    step: Step,
+    steps: Vec<Step>,
     uploads: Vec<Upload>,
 ) -> Result<Outcome, JobError> {
     fail_point!("jobs.before_commit", |_| Err(JobError::Failpoint(
         "jobs.before_commit"
     )));
-    let committed = replacement
-        .commit(&runner.output, vec![step, runner.unchanged()], uploads)
-        .await;
+    let steps = runner.beside_unchanged(steps);
+    let committed = replacement.commit(&runner.output, steps, uploads).await;
     let outcome = match committed {
         // Another program removed a file of ours: look again.
         Err(LakeError::FileGone { .. }) => Outcome::Overtaken { steps: Vec::new() },
         other => other?,
     };
-    runner.notice(&outcome, 1);
+    runner.notice(&outcome);
     fail_point!("jobs.after_commit", |_| Err(JobError::Failpoint(
         "jobs.after_commit"
     )));

@@ -1,15 +1,16 @@
-//! The role: every job a task of its own, until it is told to stop.
+//! The role: every job and every join a task of its own, until it is told to stop.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use farol_lake::Lake;
+use farol_lake::{Joined, Lake, Table};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::definition::{Job, Jobs, Mode};
+use crate::definition::{Job, Jobs};
 use crate::error::JobError;
 use crate::health::Health;
+use crate::join::{Joiner, Search};
 use crate::progress::tell_error;
 use crate::step::{Runner, Stepped};
 
@@ -28,7 +29,7 @@ const READY_BEHIND_MAX: i64 = 100;
 /// How the role is played.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
-    /// How often jobs look for new versions of their inputs.
+    /// How often jobs and joins look for new versions of their inputs.
     pub interval: Duration,
     /// Cancelled to end at once; a step in hand is dropped, which leaves orphans at most.
     pub shutdown: CancellationToken,
@@ -43,10 +44,33 @@ pub struct RunOptions {
 /// # Errors
 /// Where a job could not be brought level before the end that [`RunOptions::finish`] asks for.
 pub async fn run(lake: Lake, jobs: Jobs, options: RunOptions) -> Result<(), JobError> {
+    // A job that reads a joined table is not level before that is.
+    let joined = CancellationToken::new();
+    let mut joins = JoinSet::new();
+    for join in Joined::ALL {
+        let join = Level::Join(join, Joiner::new(&lake, join));
+        joins.spawn(keep_level(lake.clone(), join, options.clone()));
+    }
     let mut tasks = JoinSet::new();
     for job in jobs.iter() {
-        tasks.spawn(keep_level(lake.clone(), job.clone(), options.clone()));
+        let mut options = options.clone();
+        if reads_joined(job) {
+            options.finish = joined.clone();
+        }
+        let job = Level::Job(job.clone(), None);
+        tasks.spawn(keep_level(lake.clone(), job, options));
     }
+    let failure = first_failure(joins).await;
+    joined.cancel();
+    failure.and(first_failure(tasks).await)
+}
+
+fn reads_joined(job: &Job) -> bool {
+    job.inputs()
+        .any(|input| Joined::ALL.iter().any(|joined| joined.table() == input))
+}
+
+async fn first_failure(mut tasks: JoinSet<Result<(), JobError>>) -> Result<(), JobError> {
     let mut failure = None;
     while let Some(ended) = tasks.join_next().await {
         let ended = ended.unwrap_or_else(|panic| Err(JobError::TaskEnded(panic.to_string())));
@@ -57,19 +81,15 @@ pub async fn run(lake: Lake, jobs: Jobs, options: RunOptions) -> Result<(), JobE
     failure.map_or(Ok(()), Err)
 }
 
-async fn keep_level(lake: Lake, job: Arc<Job>, options: RunOptions) -> Result<(), JobError> {
-    let name = job.name().to_owned();
-    let interval = match job.mode() {
-        Mode::Incremental => options.interval,
-        Mode::Recompute { .. } => options.interval.max(RECOMPUTE_INTERVAL),
-    };
+async fn keep_level(lake: Lake, level: Level, options: RunOptions) -> Result<(), JobError> {
+    let name = level.name().to_owned();
+    let interval = level.interval(options.interval);
     let errors = metrics::counter!("farol_job_errors_total", "job" => name.clone());
     errors.increment(0);
     let behind = metrics::gauge!("farol_job_versions_behind", "job" => name.clone());
     let mut work = Work {
         lake,
-        job,
-        runner: None,
+        level,
         told: Told::Unknown,
     };
     let mut failures = 0_u32;
@@ -78,7 +98,7 @@ async fn keep_level(lake: Lake, job: Arc<Job>, options: RunOptions) -> Result<()
         let finishing = options.finish.is_cancelled();
         let stepped = tokio::select! {
             () = options.shutdown.cancelled() => return Ok(()),
-            stepped = work.step() => stepped,
+            stepped = work.step(finishing) => stepped,
         };
         let pause = match stepped {
             Ok(Stepped::Level) => {
@@ -120,7 +140,7 @@ async fn keep_level(lake: Lake, job: Arc<Job>, options: RunOptions) -> Result<()
                     return Err(error);
                 }
                 // What was opened may be what is wrong.
-                work.runner = None;
+                work.close();
                 if finishing {
                     options.interval
                 } else {
@@ -147,22 +167,81 @@ enum Told {
     Failing(String),
 }
 
-/// One job's work.
+/// What a task keeps level with its inputs.
+enum Level {
+    /// A job's partials; the runner where it is open.
+    Job(Arc<Job>, Option<Runner>),
+    /// A joined table.
+    Join(Joined, Joiner),
+}
+
+impl Level {
+    /// A job's name, or a joined table's.
+    fn name(&self) -> &str {
+        match self {
+            Self::Job(job, _) => job.name(),
+            Self::Join(joined, _) => joined.table(),
+        }
+    }
+
+    fn table_name(&self) -> String {
+        match self {
+            Self::Job(job, _) => job.table_name(),
+            Self::Join(joined, _) => joined.table().to_owned(),
+        }
+    }
+
+    /// The table, where it is open.
+    fn table(&self) -> Option<&Table> {
+        match self {
+            Self::Job(_, runner) => runner.as_ref().map(Runner::output),
+            Self::Join(_, joiner) => joiner.output(),
+        }
+    }
+
+    fn interval(&self, interval: Duration) -> Duration {
+        match self {
+            Self::Job(job, _) if job.mode().is_recompute() => interval.max(RECOMPUTE_INTERVAL),
+            Self::Job(..) | Self::Join(..) => interval,
+        }
+    }
+}
+
+/// A task's work.
 struct Work {
     lake: Lake,
-    job: Arc<Job>,
-    runner: Option<Runner>,
+    level: Level,
     /// What was last told to other processes.
     told: Told,
 }
 
 impl Work {
-    async fn step(&mut self) -> Result<Stepped, JobError> {
-        let runner = match self.runner.take() {
-            Some(runner) => runner,
-            None => Runner::open(&self.lake, self.job.clone()).await?,
-        };
-        self.runner.insert(runner).step().await
+    async fn step(&mut self, finishing: bool) -> Result<Stepped, JobError> {
+        match &mut self.level {
+            Level::Job(job, open) => {
+                let runner = match open.take() {
+                    Some(runner) => runner,
+                    None => Runner::open(&self.lake, job.clone()).await?,
+                };
+                open.insert(runner).step().await
+            }
+            Level::Join(_, joiner) => {
+                let search = if finishing {
+                    Search::Now
+                } else {
+                    Search::WhenDue
+                };
+                joiner.step(search).await
+            }
+        }
+    }
+
+    /// Opens everything anew with the next step.
+    fn close(&mut self) {
+        match &mut self.level {
+            Level::Job(_, open) => *open = None,
+            Level::Join(joined, joiner) => *joiner = Joiner::new(&self.lake, *joined),
+        }
     }
 
     async fn tell(&mut self, error: Option<&str>) {
@@ -171,9 +250,9 @@ impl Work {
             return;
         }
         // A job that cannot be opened has a table all the same, unless it never ran.
-        let table = match &self.runner {
-            Some(runner) => Ok(Some(runner.output().clone())),
-            None => self.lake.existing(&self.job.table_name()).await,
+        let table = match self.level.table() {
+            Some(table) => Ok(Some(table.clone())),
+            None => self.lake.existing(&self.level.table_name()).await,
         };
         match table {
             Ok(Some(table)) => {
@@ -182,7 +261,7 @@ impl Work {
             }
             Ok(None) => {}
             Err(failure) => tracing::warn!(
-                job = self.job.name(),
+                job = self.level.name(),
                 "what is wrong with the job could not be told to `status`: {failure}"
             ),
         }

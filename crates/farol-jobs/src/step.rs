@@ -1,4 +1,4 @@
-//! One step of a job: what versions of its input added becomes partials, in one commit with the progress.
+//! One step of a job: what versions of its inputs added becomes partials, in one commit with the progress.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,17 +10,18 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::SessionContext;
 use fail::fail_point;
-use farol_lake::{AdditionLimits, Additions, Commit, Lake, Outcome, Step, Table, Upload};
+use farol_lake::{AdditionLimits, Commit, Lake, Outcome, Step, Table, Upload};
 
 use crate::aggregate::contributions;
 use crate::definition::{Job, Mode, context};
 use crate::error::JobError;
-use crate::progress::{Progress, progress, watermark_us};
+use crate::inputs::{Added, Inputs};
+use crate::progress::{Progress, progress};
 use crate::series_limit::SeriesLimit;
 use crate::writer::{Series, Writer};
 use crate::{partials_table, recompute, replace};
 
-/// What one step may take.
+/// What one step may take of each input.
 const LIMITS: AdditionLimits = AdditionLimits {
     versions: 256,
     bytes: 256 << 20,
@@ -36,9 +37,9 @@ pub enum Stepped {
     Level,
     /// Partials were committed.
     Advanced {
-        /// The input's version that they cover now.
+        /// The version of the first input that they cover now; -1 where that has none.
         through: i64,
-        /// Versions that are left.
+        /// Versions of the inputs that are left.
         behind: i64,
         /// Rows of partials.
         partials: u64,
@@ -52,7 +53,7 @@ pub struct Runner {
     pub(crate) job: Arc<Job>,
     pub(crate) lake: Lake,
     pub(crate) output: Table,
-    input: Option<Table>,
+    inputs: Inputs,
     pub(crate) series: Option<SeriesLimit>,
     /// Which definition of the job the table held when it was opened.
     pub(crate) generation: i64,
@@ -75,7 +76,7 @@ impl Runner {
         Self {
             lake: lake.clone(),
             output,
-            input: None,
+            inputs: Inputs::of(&job),
             series: None,
             generation,
             redefined: false,
@@ -94,15 +95,17 @@ impl Runner {
         Ok(())
     }
 
-    /// The step that every commit of partials takes beside its own: the table must still be of this definition.
-    pub(crate) fn unchanged(&self) -> Step {
-        partials_table::unchanged(&self.job, self.generation)
+    /// The steps of a commit of partials, after the one that each of them takes: the table must still be of this
+    /// definition.
+    pub(crate) fn beside_unchanged(&self, steps: Vec<Step>) -> Vec<Step> {
+        let unchanged = partials_table::unchanged(&self.job, self.generation);
+        std::iter::once(unchanged).chain(steps).collect()
     }
 
-    /// Takes notice where that step, at its place in a commit, was overtaken.
-    pub(crate) fn notice(&mut self, outcome: &Outcome, place: usize) {
+    /// Takes notice where the first step, that of the definition, was overtaken.
+    pub(crate) fn notice(&mut self, outcome: &Outcome) {
         if let Outcome::Overtaken { steps } = outcome {
-            self.redefined |= steps.iter().any(|(step, _)| *step == place);
+            self.redefined |= steps.iter().any(|(step, _)| *step == 0);
         }
     }
 
@@ -116,12 +119,10 @@ impl Runner {
         &self.output
     }
 
-    /// The table that it reads; `None` where there is none yet.
-    pub async fn input(&mut self) -> Result<Option<Table>, JobError> {
-        if self.input.is_none() {
-            self.input = self.lake.existing(self.job.reads()).await?;
-        }
-        Ok(self.input.clone())
+    /// The tables that it reads; `None` where none is there yet.
+    pub(crate) async fn inputs(&mut self) -> Result<Option<Inputs>, JobError> {
+        let any = self.inputs.open(&self.lake).await?;
+        Ok(any.then(|| self.inputs.clone()))
     }
 
     /// Takes one step.
@@ -131,7 +132,7 @@ impl Runner {
     /// where the answer was lost, all of it; the next step looks.
     pub async fn step(&mut self) -> Result<Stepped, JobError> {
         self.follow_redefinition().await?;
-        let Some(input) = self.input().await? else {
+        let Some(inputs) = self.inputs().await? else {
             return Ok(Stepped::Level);
         };
         let began = Instant::now();
@@ -140,18 +141,17 @@ impl Runner {
             Mode::Incremental => LIMITS,
             Mode::Recompute { .. } => recompute::LIMITS,
         };
-        let additions = input.additions(from.version.unwrap_or(-1), limits).await?;
-        let Some(additions) = additions else {
+        let Some(added) = inputs.added(&from.versions(), limits).await? else {
             return self
-                .rebuild(&input, from, "the log of its input was cleaned")
+                .rebuild(&inputs, &from, "the log of an input was cleaned")
                 .await;
         };
-        if Some(additions.through) == from.version || additions.through < 0 {
+        if added.through() == from.versions() {
             return Ok(Stepped::Level);
         }
-        match self.append(&input, from, &additions).await {
+        match self.append(&from, &added).await {
             Err(error) if is_gone(&error) => {
-                self.rebuild(&input, from, "files of its input were vacuumed")
+                self.rebuild(&inputs, &from, "files of an input were vacuumed")
                     .await
             }
             other => {
@@ -162,33 +162,27 @@ impl Runner {
         }
     }
 
-    async fn append(
-        &mut self,
-        input: &Table,
-        from: Progress,
-        additions: &Additions,
-    ) -> Result<Stepped, JobError> {
+    async fn append(&mut self, from: &Progress, added: &Added) -> Result<Stepped, JobError> {
         let (mut uploads, mut beyond) = (Vec::new(), 0);
-        if !additions.files.is_empty() {
+        if added.has_rows() {
             (uploads, beyond) = match self.job.mode() {
-                Mode::Incremental => self.contributions(input, additions).await?,
-                Mode::Recompute { .. } => recompute::near(self, input, additions).await?,
+                Mode::Incremental => self.contributions(added).await?,
+                Mode::Recompute { .. } => recompute::near(self, added).await?,
             };
         }
-        let watermark = additions.marks.as_ref().and_then(watermark_us);
         let to = Progress {
-            version: Some(additions.through),
-            watermark_us: from.watermark_us.max(watermark),
+            watermark_us: from.watermark_us.max(added.watermark_us()),
             overflowed: from.overflowed + beyond as i64,
+            ..from.at(added.through())
         };
         let partials = uploads.iter().map(|upload| upload.rows).sum();
-        let steps = vec![from.step_to(&self.job, to), self.unchanged()];
+        let steps = self.beside_unchanged(from.steps_to(&self.job, &to));
         let commit = Commit::append(steps, uploads);
         fail_point!("jobs.before_commit", |_| Err(JobError::Failpoint(
             "jobs.before_commit"
         )));
         let outcome = self.output.commit(&commit).await?;
-        self.notice(&outcome, 1);
+        self.notice(&outcome);
         fail_point!("jobs.after_commit", |_| Err(JobError::Failpoint(
             "jobs.after_commit"
         )));
@@ -198,42 +192,36 @@ impl Runner {
         }
         self.tell_overflow(beyond);
         Ok(Stepped::Advanced {
-            through: additions.through,
-            behind: additions.newest - additions.through,
+            through: to.version.unwrap_or(-1),
+            behind: added.behind(),
             partials,
         })
     }
 
-    async fn contributions(
-        &mut self,
-        input: &Table,
-        additions: &Additions,
-    ) -> Result<(Vec<Upload>, u64), JobError> {
+    async fn contributions(&mut self, added: &Added) -> Result<(Vec<Upload>, u64), JobError> {
         let context = working_context()?;
-        let rows = input.added_rows(additions.files.clone())?;
-        let frame = contributions(&context, &self.job, rows, None).await?;
+        let frame = contributions(&context, &self.job, added.rows()?, None).await?;
         self.upload(frame, Series::Limited).await
     }
 
-    /// The job is further behind than its input's log, or the files that it names, are kept: what it missed is
+    /// The job is further behind than an input's log, or the files that it names, are kept: what it missed is
     /// computed from one snapshot, in place of what is there of those windows.
     async fn rebuild(
         &mut self,
-        input: &Table,
-        from: Progress,
+        inputs: &Inputs,
+        from: &Progress,
         reason: &str,
     ) -> Result<Stepped, JobError> {
         tracing::warn!(
             job = self.job.name(),
             "{reason} before this job read it; rebuilding its windows from a snapshot"
         );
-        let (version, marks) = input.version_and_marks("farol/").await?;
+        let (versions, watermark_us) = inputs.newest().await?;
         let to = Progress {
-            version: Some(version),
-            watermark_us: from.watermark_us.max(watermark_us(&marks)),
-            ..from
+            watermark_us: from.watermark_us.max(watermark_us),
+            ..from.at(versions)
         };
-        replace::rebuild(self, input, from, to).await
+        replace::rebuild(self, inputs, from, to).await
     }
 
     /// Writes partials as files that no commit names yet; how many rows were kept under `other`.

@@ -6,6 +6,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use farol_events::{Kind, dead_letter_schema, table_schema};
 
 use crate::file::log_statistics_columns;
+use crate::joined::Joined;
 
 /// The table of what triggers decided.
 pub const ACTIONS: &str = "actions";
@@ -82,6 +83,12 @@ impl TableSpec {
         kind.map(Self::raw)
             .or_else(|| (name == "dead_letters").then(Self::dead_letters))
             .or_else(|| (name == ACTIONS).then(Self::actions))
+            .or_else(|| {
+                let joined = Joined::ALL
+                    .into_iter()
+                    .find(|joined| joined.table() == name);
+                joined.map(Joined::spec)
+            })
     }
 
     /// The table's Delta properties. The log is kept 7 days; application transactions never expire; only

@@ -65,7 +65,7 @@ fn describe() {
     describe_gauge!(
         "farol_job_versions_behind",
         Unit::Count,
-        "Versions of its input that a job's partials do not cover yet"
+        "Versions of its inputs that a job's partials, or a joined table, do not cover yet"
     );
     describe_counter!(
         "farol_job_errors_total",
@@ -81,6 +81,16 @@ fn describe() {
         "farol_job_step_seconds",
         Unit::Seconds,
         "Time that a job took from reading new rows to the commit of their partials"
+    );
+    describe_gauge!(
+        "farol_join_unmatched",
+        Unit::Count,
+        "Rows of feedback or evaluations that have not found the call that they are about, by joined table"
+    );
+    describe_counter!(
+        "farol_join_rows_total",
+        Unit::Count,
+        "Rows that this process joined with the call that they are about, by joined table"
     );
     describe_counter!(
         "farol_actions_total",

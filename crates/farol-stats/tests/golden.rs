@@ -29,12 +29,18 @@ fn overlap_is_that_of_scikit_learn() {
         }
         assert_eq!(found.len(), case.pairs.len());
         for (found, expected) in found.iter().zip(&case.pairs) {
-            assert!((found - expected).abs() < TOLERANCE, "{texts:?}: {found} {expected}");
+            assert!(
+                (found - expected).abs() < TOLERANCE,
+                "{texts:?}: {found} {expected}"
+            );
         }
         let close = |found: Option<f64>, expected: f64| {
             found.is_some_and(|found| (found - expected).abs() < TOLERANCE)
         };
-        assert!(close(mean_pairwise_overlap(&texts), case.mean_pairwise), "{texts:?}");
+        assert!(
+            close(mean_pairwise_overlap(&texts), case.mean_pairwise),
+            "{texts:?}"
+        );
         assert!(
             close(mean_overlap(texts[0], &texts[1..]), case.first_with_others),
             "{texts:?}"

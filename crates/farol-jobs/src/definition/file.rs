@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Location, Spanned};
 
 use crate::error::DefinitionError;
@@ -15,7 +15,7 @@ use crate::error::DefinitionError;
 pub(super) struct JobFile {
     pub name: Spanned<String>,
     pub description: Option<String>,
-    pub reads: Spanned<String>,
+    pub reads: Spanned<Reads>,
     pub window: Spanned<String>,
     pub mode: Option<Spanned<String>>,
     pub reach: Option<Spanned<String>>,
@@ -36,6 +36,54 @@ pub(super) struct MeasureFile {
     pub unit: Option<String>,
     pub better: Option<Spanned<String>>,
     pub description: Option<String>,
+}
+
+/// The tables that a job reads: one name, or a list of them.
+#[derive(Debug)]
+pub(super) enum Reads {
+    One(String),
+    Several(Vec<Spanned<String>>),
+}
+
+impl JobFile {
+    /// The names of the tables that the job reads, with their places.
+    pub fn inputs(&self) -> Vec<(&str, Location)> {
+        match &self.reads.value {
+            Reads::One(name) => vec![(name, self.reads.referenced)],
+            Reads::Several(names) => names
+                .iter()
+                .map(|name| (name.value.as_str(), name.referenced))
+                .collect(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Reads {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrSeveral;
+
+        impl<'de> Visitor<'de> for OneOrSeveral {
+            type Value = Reads;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a table, or a list of names")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Self::Value, E> {
+                Ok(Reads::One(name.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut names = Vec::new();
+                while let Some(name) = list.next_element()? {
+                    names.push(name);
+                }
+                Ok(Reads::Several(names))
+            }
+        }
+
+        deserializer.deserialize_any(OneOrSeveral)
+    }
 }
 
 /// A map in the file's order, its keys with their places.
@@ -135,6 +183,29 @@ mod tests {
             suggestion("cost", names),
             "there are requests, errors, latency"
         );
+    }
+
+    #[test]
+    fn one_table_or_a_list_is_read_with_places() {
+        let rest = "window: 1m\npartials: {n: sum}\n";
+        let one = read("j.yaml", &format!("name: a\nreads: traces\n{rest}")).unwrap();
+        let several = read(
+            "j.yaml",
+            &format!("name: a\nreads: [traces, feedback]\n{rest}"),
+        )
+        .unwrap();
+        let told = |file: &JobFile| -> Vec<(String, u64, u64)> {
+            let names = file.inputs().into_iter();
+            names
+                .map(|(name, at)| (name.to_owned(), at.line(), at.column()))
+                .collect()
+        };
+        assert_eq!(told(&one), [("traces".to_owned(), 2, 8)]);
+        assert_eq!(
+            told(&several),
+            [("traces".to_owned(), 2, 9), ("feedback".to_owned(), 2, 17)]
+        );
+        assert!(read("j.yaml", &format!("name: a\nreads: {{a: b}}\n{rest}")).is_err());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::{Job, Mode, Width};
+use super::{Job, Width};
 
 /// Everything of a job that changes its partials.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ impl Fingerprint {
             (partial.name.clone(), kind)
         };
         Self {
-            reads: vec![job.reads().to_owned()],
+            reads: job.inputs().map(str::to_owned).collect(),
             window_seconds: job.window().seconds(),
             mode: job.mode().as_str().to_owned(),
             reach_us: job.mode().reach_us(),

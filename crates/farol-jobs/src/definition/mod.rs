@@ -45,7 +45,8 @@ pub use width::Width;
 pub const WINDOW_START: &str = "window_start";
 /// The end of a window, in views.
 pub const WINDOW_END: &str = "window_end";
-/// Of a job in [`Mode::Recompute`]: the input's version that a window was computed from. The highest counts.
+/// Of a job in [`Mode::Recompute`]: the input's version that a window was computed from, of several inputs the sum of
+/// theirs. The highest counts.
 pub const REVISION: &str = "revision";
 /// Of a job in [`Mode::Recompute`]: how many rows of the SQL a partial is made of. 0 says that a revision of a window has
 /// nothing in it.
@@ -57,6 +58,7 @@ pub struct Job {
     pub(crate) name: String,
     pub(crate) description: Option<String>,
     pub(crate) reads: String,
+    pub(crate) reads_too: Vec<String>,
     pub(crate) window: Width,
     pub(crate) mode: Mode,
     pub(crate) max_series: usize,
@@ -168,9 +170,16 @@ impl Job {
         self.description.as_deref()
     }
 
-    /// The table whose rows it measures.
+    /// The table whose rows it measures; of several the first, whose watermark is the job's.
     pub fn reads(&self) -> &str {
         &self.reads
+    }
+
+    /// Every table that it reads, the first of them first.
+    pub fn inputs(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.reads)
+            .chain(&self.reads_too)
+            .map(String::as_str)
     }
 
     /// The width of its windows.
@@ -227,6 +236,13 @@ impl Job {
     /// The application id of its progress: the input's version that the partials cover.
     pub fn app_id(&self) -> String {
         format!("farol/job/{}", self.name)
+    }
+
+    /// The application ids of its progress in each of its inputs: the first one's is the job's own.
+    pub fn app_ids(&self) -> Vec<String> {
+        let own = self.app_id();
+        let further = self.reads_too.iter().map(|input| format!("{own}@{input}"));
+        std::iter::once(own.clone()).chain(further).collect()
     }
 
     /// The columns of its table of partials.

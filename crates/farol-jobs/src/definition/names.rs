@@ -21,15 +21,7 @@ pub(super) const RESERVED: [&str; 8] = [
 
 impl Planner<'_> {
     pub(super) fn check_names(&self, file: &JobFile, errors: &mut Vec<DefinitionError>) {
-        let reads = &file.reads;
-        if !INPUTS.contains(&reads.value.as_str()) {
-            let message = format!("there is no table `{}` to read", reads.value);
-            errors.push(self.at(
-                reads.referenced,
-                message,
-                Some(suggestion(&reads.value, INPUTS)),
-            ));
-        }
+        self.check_inputs(file, errors);
         if INPUTS.contains(&file.name.value.as_str()) || is_taken(&file.name.value) {
             let message = format!(
                 "`{}` is the name of a table or view of Farol's",
@@ -72,6 +64,25 @@ impl Planner<'_> {
                 "there are no partials, so there is nothing to measure",
                 None,
             ));
+        }
+    }
+
+    fn check_inputs(&self, file: &JobFile, errors: &mut Vec<DefinitionError>) {
+        let inputs = file.inputs();
+        if inputs.is_empty() {
+            let message = "`reads` names no table, so there is nothing to measure";
+            errors.push(self.at(file.reads.referenced, message, None));
+        }
+        for (index, (input, place)) in inputs.iter().enumerate() {
+            if !INPUTS.contains(input) {
+                let message = format!("there is no table `{input}` to read");
+                errors.push(self.at(*place, message, Some(suggestion(input, INPUTS))));
+            }
+            if inputs[..index].iter().any(|(before, _)| before == input) {
+                let message = format!("the table `{input}` is there twice");
+                let help = "name it once; the SQL may read it as often as it likes".to_owned();
+                errors.push(self.at(*place, message, Some(help)));
+            }
         }
     }
 
@@ -144,6 +155,8 @@ fn is_taken(name: &str) -> bool {
     let taken = [
         "dead_letters",
         "dead_letters_open",
+        "feedback_unmatched",
+        "evaluations_unmatched",
         "findings",
         "actions",
         "series",

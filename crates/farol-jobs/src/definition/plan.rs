@@ -16,7 +16,14 @@ use super::{Files, Job, Partial, PartialKind, Tags, time_type};
 use crate::error::DefinitionError;
 
 /// Tables that a job can read.
-pub(super) const INPUTS: [&str; 4] = ["traces", "feedback", "costs", "evaluations"];
+pub(super) const INPUTS: [&str; 6] = [
+    "traces",
+    "feedback",
+    "costs",
+    "evaluations",
+    "feedback_joined",
+    "evaluations_joined",
+];
 
 /// Decimals keep this many digits when they are added up.
 const DECIMAL_PRECISION: u8 = 38;
@@ -60,11 +67,18 @@ impl Planner<'_> {
         let partials = self.partials(&file, partials, &columns, &mut errors);
         let measures = self.measures(&file, &partials, &mut errors);
         let (segments, tags) = self.segments(&file);
+        let inputs: Vec<_> = file
+            .inputs()
+            .into_iter()
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        let mut inputs = inputs.into_iter();
         match window.filter(|_| errors.is_empty()) {
             Some(window) => Ok(Job {
                 name: file.name.value,
                 description: file.description,
-                reads: file.reads.value,
+                reads: inputs.next().unwrap_or_default(),
+                reads_too: inputs.collect(),
                 window,
                 mode,
                 max_series: usize::try_from(
@@ -93,10 +107,11 @@ impl Planner<'_> {
 
     async fn columns(&self, file: &JobFile) -> Result<DFSchema, DefinitionError> {
         let context = context();
-        for input in INPUTS {
-            if let Some(spec) = TableSpec::known(input).filter(|_| input == file.reads.value) {
+        let inputs = file.inputs();
+        for (input, _) in &inputs {
+            if let Some(spec) = TableSpec::known(input) {
                 context
-                    .register_table(input, Arc::new(EmptyTable::new(spec.schema)))
+                    .register_table(*input, Arc::new(EmptyTable::new(spec.schema)))
                     .map_err(|error| self.in_sql(&error))?;
             }
         }
@@ -110,7 +125,7 @@ impl Planner<'_> {
             .map_err(|error| self.in_sql(&error))?;
         let (state, plan) = frame.into_parts();
         // Types that do not fit each other come to light here, not when rows arrive.
-        state.optimize(&plan).map_err(|error| self.in_sql(&error))?;
+        let typed = state.optimize(&plan).map_err(|error| self.in_sql(&error))?;
         let whole = file
             .mode
             .as_ref()
@@ -120,11 +135,15 @@ impl Planner<'_> {
                 file: self.sql.0.to_owned(),
                 line: 0,
                 column: 0,
-                message: format!("{node} looks at more than one row, so what different versions of `{}` add would not add up", file.reads.value),
+                message: format!(
+                    "{node} looks at more than one row, so what different versions of {} add would not add up",
+                    quoted(&inputs)
+                ),
                 help: Some("give one row for each contribution, and say under `partials` how they are put together; or say `mode: recompute`, which computes windows whole".to_owned()),
             });
         }
-        Ok(plan.schema().as_ref().clone())
+        // The types that columns have once the parts of a union agree on them.
+        Ok(typed.schema().as_ref().clone())
     }
 
     fn partials(
@@ -239,6 +258,12 @@ impl Planner<'_> {
             help: None,
         }
     }
+}
+
+/// The names of tables, for a sentence.
+fn quoted(inputs: &[(&str, Location)]) -> String {
+    let names = inputs.iter().map(|(name, _)| format!("`{name}`"));
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// The error in words, without the layers that pass it on.

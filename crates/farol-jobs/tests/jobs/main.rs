@@ -7,6 +7,8 @@ mod rows;
 mod answers;
 mod changed;
 mod definitions;
+mod inputs;
+mod joins;
 mod place;
 mod recompute;
 mod steps;

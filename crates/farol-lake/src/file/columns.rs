@@ -10,7 +10,12 @@ const UNIQUE_IDS: &[&str] = &[
     "span_id",
     "parent_span_id",
     "response_id",
+    "trace_event_id",
+    "trace_span_id",
 ];
+
+/// Ids that single rows are looked for by, over all dates: large files get a Bloom filter on them.
+const SOUGHT_IDS: &[&str] = &[LOOKED_UP_ID, "response_id"];
 
 /// The one id whose extremes are kept: people look traces up, and time-ordered ids prune.
 const LOOKED_UP_ID: &str = "trace_id";
@@ -19,6 +24,7 @@ const LOOKED_UP_ID: &str = "trace_id";
 const FREE_TEXT: &[&str] = &[
     "body",
     "session_id",
+    "trace_session_id",
     "input",
     "output",
     "text",
@@ -111,7 +117,7 @@ pub(crate) fn treatment(column: &str, data_type: &DataType) -> Treatment {
         DataType::Utf8 => column == LOOKED_UP_ID || LOGGED_NAMES.contains(&column),
         _ => false,
     };
-    let bloom_filter = column == LOOKED_UP_ID && *data_type == DataType::Utf8;
+    let bloom_filter = SOUGHT_IDS.contains(&column) && *data_type == DataType::Utf8;
     let text = *data_type == DataType::Utf8;
     Treatment {
         logged,

@@ -27,5 +27,6 @@ pub use expire::{ExpireReport, expire};
 pub use log::clean_log;
 pub use plan::{Group, LiveFile, PlanOptions, plan};
 pub use replace::Replacement;
+pub(crate) use replace::may_overlap;
 pub use run::{MaintenanceOptions, run};
 pub use vacuum::{SAFE_AGE, VacuumOptions, VacuumReport, vacuum};

@@ -1,7 +1,8 @@
 //! SQL over the lake: a session that sees every table at one version each.
 //!
 //! Raw tables are there under their names even before their first event; `dead_letters_open` is the view of
-//! the dead letters that no replay has stored yet. A session sees the versions that were newest when it was
+//! the dead letters that no replay has stored yet, and `feedback_unmatched` and `evaluations_unmatched` are what has not
+//! found the call that it is about. A session sees the versions that were newest when it was
 //! opened or last refreshed, so that a query never mixes two states of a table.
 
 pub mod functions;
@@ -20,6 +21,7 @@ use farol_events::Kind;
 use tokio::sync::Mutex;
 
 use crate::error::LakeError;
+use crate::joined::Joined;
 use crate::lake::Lake;
 use crate::spec::{ACTIONS, TableSpec};
 use crate::table::Table;
@@ -68,6 +70,10 @@ impl Session {
             .await?;
         self.register(ACTIONS, &TableSpec::actions()).await?;
         self.context.sql(&open_dead_letters()).await?;
+        for joined in Joined::ALL {
+            self.register(joined.table(), &joined.spec()).await?;
+            self.context.sql(&joined.unmatched_view()).await?;
+        }
         Ok(())
     }
 

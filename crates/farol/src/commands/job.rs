@@ -54,7 +54,7 @@ async fn list(context: &Context) -> anyhow::Result<Exit> {
         .map(|(job, status)| {
             vec![
                 job.name().to_owned(),
-                job.reads().to_owned(),
+                inputs(job),
                 job.window().to_string(),
                 output::known(status.version),
                 output::known(status.behind),
@@ -79,6 +79,10 @@ async fn list(context: &Context) -> anyhow::Result<Exit> {
         }
     }
     Ok(Exit::Done)
+}
+
+fn inputs(job: &Job) -> String {
+    job.inputs().collect::<Vec<_>>().join(", ")
 }
 
 fn origin(job: &Job) -> String {
@@ -139,11 +143,12 @@ async fn explain(context: &Context, name: &str) -> anyhow::Result<Exit> {
     );
     // Writing to a string cannot fail.
     let _ = writeln!(text, "from       {}", origin(job));
-    let _ = writeln!(text, "reads      {}, {}", job.reads(), how_read(job.mode()));
+    let _ = writeln!(text, "reads      {}, {}", inputs(job), how_read(job.mode()));
     for (table, columns) in &plan.reads {
         let columns: Vec<_> = columns.iter().map(String::as_str).collect();
         let _ = writeln!(text, "columns    {table}: {}", columns.join(", "));
     }
+    let _ = writeln!(text, "reads      {}, {}", inputs(job), how_read(job.mode()));
     let _ = writeln!(text, "window     {}", job.window());
     let _ = writeln!(text, "segments   {}", job.segments().join(", "));
     let _ = writeln!(

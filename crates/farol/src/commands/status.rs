@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use farol_ingest::InputTopic;
 use farol_ingest::resume::LogRange;
 use farol_ingest::status::{self, BrokerView, LogView, PartitionStatus};
-use farol_jobs::JobStatus;
+use farol_jobs::{JobStatus, JoinStatus, join};
 use farol_kafka::{Admin, KafkaConfig};
 use farol_triggers::publisher;
 use farol_triggers::status::{self as triggers, RuleStatus};
@@ -25,6 +25,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 struct Status<'a> {
     partitions: &'a [PartitionStatus],
     jobs: &'a [JobStatus],
+    joins: &'a [JoinStatus],
     triggers: Triggers<'a>,
     publisher: Publisher,
 }
@@ -65,6 +66,7 @@ pub async fn run(context: &Context) -> anyhow::Result<Exit> {
     let none = Default::default();
     let (jobs, rules) = defined.as_ref().unwrap_or(&none);
     let jobs = farol_jobs::progress::status(&lake, jobs).await?;
+    let joins = join::status(&lake).await?;
     let (rules, actions) = triggers::status(&lake, rules).await?;
     let publisher = match (&broker, context.kafka_if_running()) {
         (Ok(_), Some(kafka)) => published(&lake, &kafka, actions).await?,
@@ -74,6 +76,7 @@ pub async fn run(context: &Context) -> anyhow::Result<Exit> {
         output::json(&Status {
             partitions: &partitions,
             jobs: &jobs,
+            joins: &joins,
             triggers: Triggers {
                 rules: &rules,
                 actions,
@@ -82,8 +85,9 @@ pub async fn run(context: &Context) -> anyhow::Result<Exit> {
         })?;
     } else {
         let told = format!(
-            "{}{}{}",
+            "{}{}{}{}",
             text(&partitions, now_us),
+            text_of_joins(&joins, now_us),
             text_of_jobs(&jobs, now_us),
             text_of_triggers(&rules, actions, &publisher)
         );
@@ -100,7 +104,8 @@ pub async fn run(context: &Context) -> anyhow::Result<Exit> {
     let stopped = partitions.iter().any(|partition| partition.error.is_some())
         || jobs
             .iter()
-            .any(|job| job.error.is_some() || job.changed.is_some());
+            .any(|job| job.error.is_some() || job.changed.is_some())
+        || joins.iter().any(|join| join.error.is_some());
     Ok(if broker.is_err() || defined.is_err() || stopped {
         Exit::Degraded
     } else {
@@ -168,6 +173,45 @@ fn text(partitions: &[PartitionStatus], now_us: i64) -> String {
         }
         if let Some(error) = &partition.error {
             let _ = writeln!(text, "STOPPED: {error}");
+        }
+    }
+    text
+}
+
+/// The joined tables: how far, and what has not found what it is about.
+fn text_of_joins(joins: &[JoinStatus], now_us: i64) -> String {
+    if joins.is_empty() {
+        return String::new();
+    }
+    let rows: Vec<Vec<String>> = joins
+        .iter()
+        .map(|join| {
+            vec![
+                join.table.to_owned(),
+                join.behind.to_string(),
+                join.read.to_string(),
+                join.joined.to_string(),
+                join.repeated.to_string(),
+                join.unmatched.to_string(),
+                join.watermark_us
+                    .map_or_else(|| "-".to_owned(), |time_us| ago(time_us, now_us)),
+            ]
+        })
+        .collect();
+    let header = [
+        "joined with traces",
+        "behind",
+        "read",
+        "joined",
+        "repeated",
+        "unmatched",
+        "watermark",
+    ];
+    let mut text = format!("\n{}", output::table(&header, &rows));
+    for join in joins {
+        if let Some(error) = &join.error {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "FAILING: {}: {error}", join.table);
         }
     }
     text

@@ -144,7 +144,10 @@ impl Iterator for Texts<'_> {
             return None;
         }
         self.row += 1;
-        let Some(lists) = self.candidates.as_list_opt::<i32>().filter(|lists| lists.is_valid(row))
+        let Some(lists) = self
+            .candidates
+            .as_list_opt::<i32>()
+            .filter(|lists| lists.is_valid(row))
         else {
             return Some(Ok(StringArray::new_null(0)));
         };

@@ -136,7 +136,7 @@ fn template(name: &str) -> Texts {
     let yaml = format!(
         "name: {name}\n\
          description: What it measures, in a sentence\n\
-         reads: traces                  # traces, feedback, costs or evaluations\n\
+         reads: traces                  # or feedback_joined, costs, …; or several: [traces, feedback_joined]\n\
          window: 1m                     # any multiple of it can be asked for\n\
          # mode: recompute              # for SQL that joins or groups rows: windows are computed whole\n\
          # reach: 15m                   # and see the rows so far before and (unless `reach_after` says less) after\n\
