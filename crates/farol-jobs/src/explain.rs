@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 use arrow::array::AsArray;
 use arrow::datatypes::{Int64Type, Schema, TimestampMicrosecondType};
 use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
-use datafusion::datasource::TableProvider;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::functions_aggregate::expr_fn::count_distinct;
 use datafusion::logical_expr::{LogicalPlan, ident};
 use datafusion::physical_plan::displayable;
 use datafusion::prelude::SessionContext;
-use farol_lake::{Commit, Lake, Newest, Table, TableSpec, Upload};
+use farol_lake::{Commit, Lake, Table, TableSpec, Upload};
 
-use crate::aggregate::{contributions, whole_window, windows_of, within};
+use crate::aggregate::{InputRows, contributions, whole_window, windows_of, within};
 use crate::definition::{Job, WINDOW_START};
 use crate::error::JobError;
+use crate::inputs::{Inputs, revision};
 use crate::partials_table;
 use crate::recompute;
 use crate::step::{Runner, working_context};
@@ -95,16 +95,9 @@ impl Cost {
 /// Where the lake cannot be read, or the SQL cannot be planned.
 pub async fn plan(lake: &Lake, job: &Job) -> Result<Plan, JobError> {
     let context = working_context()?;
-    let rows: Arc<dyn TableProvider> = match lake.existing(job.reads()).await? {
-        Some(input) => input.added_rows(input.newest(1).await?.files)?,
-        None => {
-            let spec = TableSpec::known(job.reads());
-            let schema = spec.map_or_else(|| Arc::new(Schema::empty()), |spec| spec.schema);
-            Arc::new(EmptyTable::new(schema))
-        }
-    };
+    let (rows, _) = newest_rows(lake, job, 1).await?;
     let frame = if job.mode().is_recompute() {
-        whole_window(&context, job, rows, 0, 0).await?
+        whole_window(&context, job, &rows, 0, 0).await?
     } else {
         contributions(&context, job, rows, None).await?
     };
@@ -129,17 +122,36 @@ pub async fn plan(lake: &Lake, job: &Job) -> Result<Plan, JobError> {
     })
 }
 
-/// Tries a job out over the newest rows of its input; `None` where there are none yet.
+/// The rows of some of the newest files of each input, which hold about so many; and the inputs' versions.
+async fn newest_rows(
+    lake: &Lake,
+    job: &Job,
+    events: u64,
+) -> Result<(InputRows, Vec<Option<i64>>), JobError> {
+    let (mut rows, mut versions) = (InputRows::new(), Vec::new());
+    for name in job.inputs() {
+        let Some(input) = lake.existing(name).await? else {
+            let spec = TableSpec::known(name);
+            let schema = spec.map_or_else(|| Arc::new(Schema::empty()), |spec| spec.schema);
+            rows.push(Arc::new(EmptyTable::new(schema)));
+            versions.push(None);
+            continue;
+        };
+        let newest = input.newest(events).await?;
+        rows.push(input.added_rows(newest.files)?);
+        versions.push(Some(newest.version));
+    }
+    Ok((rows, versions))
+}
+
+/// Tries a job out over the newest rows of its inputs; `None` where there are none yet.
 ///
 /// # Errors
 /// Where the lake cannot be read, or the SQL fails over these rows.
 pub async fn cost(lake: &Lake, job: &Arc<Job>) -> Result<Option<Cost>, JobError> {
-    let Some(input) = lake.existing(job.reads()).await? else {
-        return Ok(None);
-    };
-    let newest = input.newest(EVENTS_MAX).await?;
+    let (newest, versions) = newest_rows(lake, job, EVENTS_MAX).await?;
     let context = working_context()?;
-    let sample = Sample::of(&context, job, &input, &newest).await?;
+    let sample = Sample::of(&context, lake, job, newest, &versions).await?;
     if sample.events == 0 {
         return Ok(None);
     }
@@ -149,7 +161,9 @@ pub async fn cost(lake: &Lake, job: &Arc<Job>) -> Result<Option<Cost>, JobError>
     let (began, cpu) = (Instant::now(), cpu_time());
     let mut trials = 0;
     let uploads = loop {
-        let uploads = sample.trial(&context, &mut runner, newest.version).await?;
+        let uploads = sample
+            .trial(&context, &mut runner, revision(&versions))
+            .await?;
         trials += 1;
         if began.elapsed() >= TRIAL || trials >= TRIALS_MAX {
             break uploads;
@@ -173,7 +187,7 @@ pub async fn cost(lake: &Lake, job: &Arc<Job>) -> Result<Option<Cost>, JobError>
 
 /// The rows of a trial.
 struct Sample {
-    rows: Arc<dyn TableProvider>,
+    rows: InputRows,
     /// Where windows are computed whole: those of the trial.
     windows: BTreeSet<i64>,
     events: u64,
@@ -182,47 +196,56 @@ struct Sample {
 impl Sample {
     async fn of(
         context: &SessionContext,
+        lake: &Lake,
         job: &Job,
-        input: &Table,
-        newest: &Newest,
+        newest: InputRows,
+        versions: &[Option<i64>],
     ) -> Result<Self, JobError> {
-        let rows = context
-            .read_table(input.added_rows(newest.files.clone())?)?
-            .limit(0, Some(EVENTS_MAX as usize))?;
+        let mut rows = InputRows::new();
+        let mut events = 0;
+        for input in newest {
+            let some = context
+                .read_table(input)?
+                .limit(0, Some(EVENTS_MAX as usize))?;
+            events += some.clone().count().await? as u64;
+            rows.push(some.into_view());
+        }
         if !job.mode().is_recompute() {
             return Ok(Self {
-                events: rows.clone().count().await? as u64,
+                rows,
                 windows: BTreeSet::new(),
-                rows: rows.into_view(),
+                events,
             });
         }
-        let starts = windows_of(context, job, rows.into_view(), None)?;
         let mut windows = BTreeSet::new();
-        for batch in starts.collect().await? {
-            let column = batch
-                .column(0)
-                .as_primitive_opt::<TimestampMicrosecondType>();
-            windows.extend(column.into_iter().flatten().flatten());
+        for input in &rows {
+            let starts = windows_of(context, job, input.clone(), None)?;
+            for batch in starts.collect().await? {
+                let column = batch
+                    .column(0)
+                    .as_primitive_opt::<TimestampMicrosecondType>();
+                windows.extend(column.into_iter().flatten().flatten());
+            }
         }
         while windows.len() > WINDOWS_MAX {
             windows.pop_first();
         }
-        let rows = input.rows_at(newest.version).await?;
-        let span = windows.first().copied().zip(windows.last().copied());
-        let events = match span {
-            Some((first, last)) => {
-                let range = (first, last + job.window().micros());
-                let near = context.read_table(rows.clone())?;
-                near.filter(within(ident("event_time"), range))?
-                    .count()
-                    .await?
+        let mut inputs = Inputs::of(job);
+        inputs.open(lake).await?;
+        let rows = inputs.rows_at(versions).await?;
+        let mut events = 0;
+        if let (Some(first), Some(last)) = (windows.first(), windows.last()) {
+            let range = (*first, last + job.window().micros());
+            for input in &rows {
+                let near = context.read_table(input.clone())?;
+                let near = near.filter(within(ident("event_time"), range))?;
+                events += near.count().await? as u64;
             }
-            None => 0,
-        };
+        }
         Ok(Self {
             rows,
             windows,
-            events: events as u64,
+            events,
         })
     }
 

@@ -10,9 +10,10 @@ type Trial = Result<Option<Cost>, JobError>;
 
 /// For people. A trial that failed does not hide what else there is to say of the job.
 pub(super) fn text(job: &Job, trial: &Trial) -> String {
+    let inputs = job.inputs().collect::<Vec<_>>().join(", ");
     let cost = match trial {
         Ok(Some(cost)) => cost,
-        Ok(None) => return format!("cost       not known: {} has no rows yet\n", job.reads()),
+        Ok(None) => return format!("cost       not known: {inputs} has no rows yet\n"),
         Err(error) => return format!("cost       not known, the trial failed: {error}\n"),
     };
     let cpu = cost.cpu_us_per_event().map_or_else(
@@ -23,10 +24,9 @@ pub(super) fn text(job: &Job, trial: &Trial) -> String {
     // Writing to a string cannot fail.
     let _ = writeln!(
         text,
-        "cost       {cpu}, {:.0} events/s, measured over the newest {} events of {}",
+        "cost       {cpu}, {:.0} events/s, measured over the newest {} events of {inputs}",
         cost.events_per_second(),
-        cost.events,
-        job.reads()
+        cost.events
     );
     let _ = writeln!(
         text,
