@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::compute::cast as cast_array;
 use arrow::datatypes::{DataType, SchemaRef};
-use datafusion::common::{Column, DataFusionError, JoinType, ScalarValue};
+use datafusion::common::{Column, DataFusionError, JoinType};
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::{TableProvider, provider_as_source};
 use datafusion::execution::FunctionRegistry as _;
@@ -22,6 +22,7 @@ use crate::definition::{
     CONTRIBUTIONS, Job, Mode, Partial, PartialKind, REVISION, WINDOW_END, WINDOW_START, Width,
     time_literal, time_type,
 };
+use crate::grain::{Edge, Grain, edge_of};
 
 /// The column of every input that says when an event was.
 const EVENT_TIME: &str = "event_time";
@@ -141,14 +142,14 @@ pub fn merged(
     context: &SessionContext,
     job: &Job,
     partials: LogicalPlanBuilder,
-    width: Width,
+    grain: &Grain,
     segments: &[String],
 ) -> Result<LogicalPlanBuilder, DataFusionError> {
     let start = ident(WINDOW_START);
-    let window = if width == job.window() {
+    let window = if *grain == Grain::of_width(job.window()) {
         start
     } else {
-        window_of(width, start).alias(WINDOW_START)
+        edge_of(Edge::Start, grain, start).alias(WINDOW_START)
     };
     let groups = std::iter::once(window).chain(segments.iter().map(ident));
     let aggregates = job
@@ -169,7 +170,7 @@ pub fn view(
     job: &Job,
     partials: Arc<dyn TableProvider>,
     filters: &[Expr],
-    width: Width,
+    grain: &Grain,
     segments: &[String],
 ) -> Result<LogicalPlan, DataFusionError> {
     let mut plan = LogicalPlanBuilder::scan(
@@ -193,8 +194,8 @@ pub fn view(
     if job.mode().is_recompute() {
         plan = plan.filter(ident(CONTRIBUTIONS).gt(lit(0_i64)))?;
     }
-    let plan = merged(context, job, plan, width, segments)?;
-    let end = cast(ident(WINDOW_START) + lit(interval(width)), time_type());
+    let plan = merged(context, job, plan, grain, segments)?;
+    let end = edge_of(Edge::End, grain, ident(WINDOW_START));
     let mut columns = vec![ident(WINDOW_START), end.alias(WINDOW_END)];
     columns.extend(segments.iter().map(ident));
     columns.extend(job.partials().iter().map(|partial| ident(&partial.name)));
@@ -253,8 +254,4 @@ fn window_of(width: Width, time: Expr) -> Expr {
     let width_us = lit(width.micros());
     let within = ((time_us.clone() % width_us.clone()) + width_us.clone()) % width_us;
     cast(time_us - within, time_type())
-}
-
-fn interval(width: Width) -> ScalarValue {
-    ScalarValue::new_interval_mdn(0, 0, width.seconds() * 1_000_000_000)
 }

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::aggregate::{merged, newest};
 use crate::definition::{Jobs, WINDOW_START};
 use crate::error::JobError;
+use crate::grain::Grain;
 use crate::step::{Runner, working_context};
 use crate::writer::Series;
 
@@ -102,7 +103,7 @@ async fn one(
     let plan = LogicalPlanBuilder::scan("partials", provider_as_source(rows), None)?;
     // A revision that is not the newest among these files is not the newest of all.
     let plan = newest(&job, plan)?;
-    let plan = merged(&context, &job, plan, job.window(), job.segments())?;
+    let plan = merged(&context, &job, plan, &Grain::of_width(job.window()), job.segments())?;
     let names = job.partials_schema();
     let columns = names.fields().iter().map(|field| ident(field.name()));
     let plan = plan

@@ -19,9 +19,11 @@
 //! again; and a process that dies leaves either both, partials and progress, or neither.
 
 mod aggregate;
+mod bounds;
 pub mod compact;
 pub mod definition;
 mod error;
+mod grain;
 mod health;
 pub mod progress;
 mod recompute;
@@ -37,6 +39,7 @@ pub use definition::{
     Sources, WINDOW_END, WINDOW_START, Width, load, suggestion,
 };
 pub use error::{DefinitionError, JobError};
+pub use grain::{Grain, TimeZone};
 pub use health::Health;
 pub use progress::{JobStatus, Progress};
 pub use role::{RunOptions, run};

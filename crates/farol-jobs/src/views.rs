@@ -3,6 +3,7 @@
 //! ```sql
 //! SELECT * FROM performance WHERE window_start > now() - INTERVAL '1 hour';
 //! SELECT * FROM measures('performance', '1 hour', 'service', 'model');
+//! SELECT * FROM measures('spend', '1 month in America/Sao_Paulo', 'currency');
 //! SELECT * FROM series WHERE job = 'performance' AND measure = 'error_rate';
 //! ```
 //!
@@ -18,20 +19,18 @@ use datafusion::catalog::{
     SchemaProvider, Session as QuerySession, TableFunctionArgs, TableFunctionImpl,
 };
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DataFusionError, Result, ScalarValue, plan_err};
+use datafusion::common::{Column, DataFusionError, Result, plan_err};
 use datafusion::datasource::{TableProvider, TableType};
-use datafusion::logical_expr::{
-    BinaryExpr, Expr, LogicalPlanBuilder, Operator, TableProviderFilterPushDown,
-};
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use farol_lake::sql::Session;
 
 use crate::aggregate::view;
-use crate::definition::{
-    Job, Jobs, WINDOW_START, Width, context, suggestion, time_literal, time_type,
-};
+use crate::bounds::bounds;
+use crate::definition::{Job, Jobs, context, suggestion};
 use crate::error::JobError;
+use crate::grain::{Edge, Grain, TimeZone};
 
 /// The schema that holds the tables of partials.
 const PARTIALS: &str = "partials";
@@ -56,7 +55,7 @@ pub async fn register(session: &Session, jobs: &Jobs) -> Result<(), JobError> {
             planning: planning.clone(),
         };
         outer.deregister_table(job.name())?;
-        let base = source.measures(job.window(), job.segments().to_vec())?;
+        let base = source.measures(Grain::of_width(job.window()), job.segments().to_vec())?;
         outer.register_table(job.name(), Arc::new(base))?;
         sources.push(source);
     }
@@ -67,7 +66,11 @@ pub async fn register(session: &Session, jobs: &Jobs) -> Result<(), JobError> {
     if !sources.is_empty() {
         outer.sql(&series(jobs)).await?;
     }
-    let function = MeasuresFunction { sources };
+    let time_zone = jobs.time_zone();
+    for edge in [Edge::Start, Edge::End] {
+        outer.register_udf(edge.udf(time_zone));
+    }
+    let function = MeasuresFunction { sources, time_zone };
     outer.register_udtf("measures", Arc::new(function));
     Ok(())
 }
@@ -87,13 +90,13 @@ impl std::fmt::Debug for Source {
 }
 
 impl Source {
-    fn measures(&self, width: Width, segments: Vec<String>) -> Result<Measures> {
+    fn measures(&self, grain: Grain, segments: Vec<String>) -> Result<Measures> {
         let plan = view(
             &self.planning,
             &self.job,
             self.partials.clone(),
             &[],
-            width,
+            &grain,
             &segments,
         )?;
         // The types that the plan will have once it is coerced.
@@ -101,17 +104,17 @@ impl Source {
         Ok(Measures {
             schema: plan.schema().inner().clone(),
             source: self.clone(),
-            width,
+            grain,
             segments,
         })
     }
 }
 
-/// A job's measures over windows of one width, by some of its segments.
+/// A job's measures over windows of one grain, by some of its segments.
 #[derive(Debug)]
 struct Measures {
     source: Source,
-    width: Width,
+    grain: Grain,
     segments: Vec<String>,
     schema: SchemaRef,
 }
@@ -142,7 +145,7 @@ impl TableProvider for Measures {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let bounds: Vec<_> = filters
             .iter()
-            .flat_map(|filter| bounds(filter, self.width))
+            .flat_map(|filter| bounds(filter, &self.grain))
             .collect();
         let source = &self.source;
         let plan = view(
@@ -150,7 +153,7 @@ impl TableProvider for Measures {
             &source.job,
             source.partials.clone(),
             &bounds,
-            self.width,
+            &self.grain,
             &self.segments,
         )?;
         let mut plan = LogicalPlanBuilder::from(plan);
@@ -179,47 +182,14 @@ fn by_name_alone(expr: Expr) -> Result<Expr> {
     .map(|transformed| transformed.data)
 }
 
-/// What a filter on windows of some width says of the partials they are made of: bounds of their own `window_start`.
-fn bounds(filter: &Expr, width: Width) -> Vec<Expr> {
-    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = filter else {
-        return Vec::new();
-    };
-    if *op == Operator::And {
-        return [bounds(left, width), bounds(right, width)].concat();
-    }
-    let (column, op, value) = match (left.as_ref(), right.as_ref()) {
-        (Expr::Column(column), Expr::Literal(value, _)) => (column, *op, value),
-        (Expr::Literal(value, _), Expr::Column(column)) => match op.swap() {
-            Some(op) => (column, op, value),
-            None => return Vec::new(),
-        },
-        _ => return Vec::new(),
-    };
-    if column.name != WINDOW_START {
-        return Vec::new();
-    }
-    let Ok(ScalarValue::TimestampMicrosecond(Some(time_us), _)) = value.cast_to(&time_type())
-    else {
-        return Vec::new();
-    };
-    let start = || Expr::Column(Column::from_name(WINDOW_START));
-    let from = || start().gt_eq(time_literal(time_us));
-    let before_end = || start().lt(time_literal(time_us.saturating_add(width.micros())));
-    match op {
-        Operator::Gt | Operator::GtEq => vec![from()],
-        Operator::Lt | Operator::LtEq => vec![before_end()],
-        Operator::Eq => vec![from(), before_end()],
-        _ => Vec::new(),
-    }
-}
-
 /// `measures('job', 'window', 'segment', …)`.
 #[derive(Debug)]
 struct MeasuresFunction {
     sources: Vec<Source>,
+    time_zone: TimeZone,
 }
 
-const USAGE: &str = "measures(job, window, segments…) takes texts, such as measures('performance', '1 hour', 'service')";
+const USAGE: &str = "measures(job, window, segments…) takes texts, such as measures('performance', '1 hour', 'service') or measures('spend', '1 month in Europe/London', 'currency')";
 
 impl TableFunctionImpl for MeasuresFunction {
     fn call_with_args(&self, arguments: TableFunctionArgs) -> Result<Arc<dyn TableProvider>> {
@@ -240,13 +210,10 @@ impl TableFunctionImpl for MeasuresFunction {
             let names = self.sources.iter().map(|source| source.job.name());
             return plan_err!("there is no job `{job}`; {}", suggestion(job, names));
         };
-        let width = Width::parse(window).map_err(DataFusionError::Plan)?;
-        if !width.is_multiple_of(source.job.window()) {
-            return plan_err!(
-                "windows of {width} are not made of whole windows of {}, the job's own",
-                source.job.window()
-            );
-        }
+        let grain = Grain::parse(window, self.time_zone).map_err(DataFusionError::Plan)?;
+        grain
+            .check_made_of(source.job.window())
+            .map_err(DataFusionError::Plan)?;
         for segment in segments {
             if !source.job.segments().contains(segment) {
                 let names = source.job.segments().iter().map(String::as_str);
@@ -256,7 +223,7 @@ impl TableFunctionImpl for MeasuresFunction {
                 );
             }
         }
-        Ok(Arc::new(source.measures(width, segments.to_vec())?))
+        Ok(Arc::new(source.measures(grain, segments.to_vec())?))
     }
 }
 
@@ -294,34 +261,4 @@ fn series(jobs: &Jobs) -> String {
         "CREATE OR REPLACE VIEW series AS {}",
         selects.join(" UNION ALL ")
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bound_on_wide_windows_bounds_the_narrow_ones() {
-        let hour = Width::parse("1 hour").unwrap();
-        let at = time_literal;
-        let start = || Expr::Column(Column::from_qualified_name("performance.window_start"));
-        let told = |filter: Expr| -> String {
-            let bounds = bounds(&filter, hour);
-            let texts: Vec<_> = bounds.iter().map(ToString::to_string).collect();
-            texts.join(" AND ")
-        };
-        let hours = 3_600_000_000;
-        let from = format!("window_start >= {}", at(2 * hours));
-        let before = format!("window_start < {}", at(3 * hours));
-        assert_eq!(told(start().gt(at(2 * hours))), from);
-        assert_eq!(told(at(2 * hours).lt_eq(start())), from);
-        assert_eq!(told(start().lt_eq(at(2 * hours))), before);
-        assert_eq!(
-            told(start().eq(at(2 * hours))),
-            format!("{from} AND {before}")
-        );
-        assert_eq!(told(start().not_eq(at(0))), "");
-        let other = Expr::Column(Column::from_name("window_end"));
-        assert_eq!(told(other.gt(at(0))), "");
-    }
 }

@@ -62,7 +62,8 @@ pub async fn load_jobs(config: &Config) -> Result<Jobs, farol_jobs::JobError> {
         builtin: config.pipelines.builtin,
         max_series: config.jobs.max_series,
     };
-    farol_jobs::load(&sources).await
+    let jobs = farol_jobs::load(&sources).await?;
+    Ok(jobs.in_time_zone(config.jobs.time_zone))
 }
 
 /// The rules that a configuration puts into effect, over these jobs.

@@ -33,6 +33,8 @@ pub use mode::Mode;
 pub use plan::context;
 pub use width::Width;
 
+use crate::grain::TimeZone;
+
 /// The column of a partial's window.
 pub const WINDOW_START: &str = "window_start";
 /// The end of a window, in views.
@@ -262,29 +264,46 @@ pub(crate) fn time_literal(time_us: i64) -> Expr {
 
 /// Every job that is in effect, by name.
 #[derive(Debug, Clone, Default)]
-pub struct Jobs(BTreeMap<String, Arc<Job>>);
+pub struct Jobs {
+    by_name: BTreeMap<String, Arc<Job>>,
+    time_zone: TimeZone,
+}
 
 impl Jobs {
     /// The jobs, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Job>> {
-        self.0.values()
+        self.by_name.values()
     }
 
     /// The job of that name.
     pub fn get(&self, name: &str) -> Option<&Arc<Job>> {
-        self.0.get(name)
+        self.by_name.get(name)
     }
 
     /// Their names.
     pub fn names(&self) -> Vec<String> {
-        self.0.keys().cloned().collect()
+        self.by_name.keys().cloned().collect()
+    }
+
+    /// The time zone of the days, weeks, months and years of their measures, where a query names none.
+    pub fn time_zone(&self) -> TimeZone {
+        self.time_zone
+    }
+
+    /// The same jobs with days of another time zone.
+    #[must_use]
+    pub fn in_time_zone(self, time_zone: TimeZone) -> Self {
+        Self { time_zone, ..self }
     }
 
     pub(crate) fn new(jobs: impl IntoIterator<Item = Job>) -> Self {
-        Self(
-            jobs.into_iter()
-                .map(|job| (job.name.clone(), Arc::new(job)))
-                .collect(),
-        )
+        let by_name = jobs
+            .into_iter()
+            .map(|job| (job.name.clone(), Arc::new(job)))
+            .collect();
+        Self {
+            by_name,
+            time_zone: TimeZone::default(),
+        }
     }
 }
