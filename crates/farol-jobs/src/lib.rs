@@ -12,6 +12,7 @@
 //!   [`Mode::Recompute`] computes the windows that they touched whole, as a higher revision.
 //! * [`run`] plays the role: every job a task of its own, so that a failing one stops no other.
 //! * [`replace`] puts whole windows in the place of others: a backfill, or what was missed.
+//! * [`rollup`] keeps partials merged into hours and days, for views of wide windows.
 //! * [`views`] is what SQL sees; [`progress`] how far each job is; [`compact`] keeps partials few.
 //!
 //! **Exactly once.** A commit of partials carries the mark `farol/job/<name>`: the input's version that they cover. It
@@ -29,6 +30,7 @@ pub mod progress;
 mod recompute;
 pub mod replace;
 mod role;
+pub mod rollup;
 mod series_limit;
 pub mod step;
 pub mod views;

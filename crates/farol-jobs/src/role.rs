@@ -11,6 +11,7 @@ use crate::definition::{Job, Jobs, Mode};
 use crate::error::JobError;
 use crate::health::Health;
 use crate::progress::tell_error;
+use crate::rollup;
 use crate::step::{Runner, Stepped};
 
 /// The longest pause after a failure.
@@ -46,6 +47,16 @@ pub async fn run(lake: Lake, jobs: Jobs, options: RunOptions) -> Result<(), JobE
     let mut tasks = JoinSet::new();
     for job in jobs.iter() {
         tasks.spawn(keep_level(lake.clone(), job.clone(), options.clone()));
+        let rollups = rollup::keep_level(
+            lake.clone(),
+            job.clone(),
+            jobs.rollup_rows_min(),
+            options.clone(),
+        );
+        tasks.spawn(async move {
+            rollups.await;
+            Ok(())
+        });
     }
     let mut failure = None;
     while let Some(ended) = tasks.join_next().await {

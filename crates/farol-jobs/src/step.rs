@@ -79,13 +79,18 @@ impl Runner {
                 reason: format!("column `{column}` is in the table and not in the job"),
             });
         }
-        Ok(Self {
+        Ok(Self::into_table(lake, job, output))
+    }
+
+    /// A runner that writes the job's partials into another table.
+    pub(crate) fn into_table(lake: &Lake, job: Arc<Job>, output: Table) -> Self {
+        Self {
             lake: lake.clone(),
             output,
             input: None,
             series: None,
             job,
-        })
+        }
     }
 
     /// The job.
@@ -261,7 +266,7 @@ pub(crate) fn working_context() -> Result<SessionContext, DataFusionError> {
 }
 
 /// Whether a file that the log names is not in the store any more.
-fn is_gone(error: &JobError) -> bool {
+pub(crate) fn is_gone(error: &JobError) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
         if let Some(object_store::Error::NotFound { .. }) = error.downcast_ref() {

@@ -20,6 +20,7 @@ use datafusion::catalog::{
 };
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DataFusionError, Result, plan_err};
+use datafusion::datasource::empty::EmptyTable;
 use datafusion::datasource::{TableProvider, TableType};
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
@@ -31,6 +32,7 @@ use crate::bounds::bounds;
 use crate::definition::{Job, Jobs, context, suggestion};
 use crate::error::JobError;
 use crate::grain::{Edge, Grain, TimeZone};
+use crate::rollup::{RolledUp, rolled_up};
 
 /// The schema that holds the tables of partials.
 const PARTIALS: &str = "partials";
@@ -45,13 +47,16 @@ pub async fn register(session: &Session, jobs: &Jobs) -> Result<(), JobError> {
     let schema = Arc::new(MemorySchemaProvider::new());
     let mut sources = Vec::new();
     for job in jobs.iter() {
-        let partials = session
-            .provider(&job.table_name(), &job.table_spec())
-            .await?;
+        let (seen, rollups) = rolled_up(session, job, jobs.rollup_rows_min()).await?;
+        let partials: Arc<dyn TableProvider> = match seen {
+            Some(seen) => seen.provider,
+            None => Arc::new(EmptyTable::new(job.partials_schema())),
+        };
         schema.register_table(job.name().to_owned(), partials.clone())?;
         let source = Source {
             job: job.clone(),
-            partials,
+            partials: [partials],
+            rollups,
             planning: planning.clone(),
         };
         outer.deregister_table(job.name())?;
@@ -79,7 +84,8 @@ pub async fn register(session: &Session, jobs: &Jobs) -> Result<(), JobError> {
 #[derive(Clone)]
 struct Source {
     job: Arc<Job>,
-    partials: Arc<dyn TableProvider>,
+    partials: [Arc<dyn TableProvider>; 1],
+    rollups: Vec<RolledUp>,
     planning: SessionContext,
 }
 
@@ -90,11 +96,16 @@ impl std::fmt::Debug for Source {
 }
 
 impl Source {
+    /// What to merge for windows of a grain: a rollup where one fits, else the partials.
+    fn inputs(&self, grain: &Grain) -> &[Arc<dyn TableProvider>] {
+        RolledUp::fitting(&self.rollups, grain).unwrap_or(&self.partials)
+    }
+
     fn measures(&self, grain: Grain, segments: Vec<String>) -> Result<Measures> {
         let plan = view(
             &self.planning,
             &self.job,
-            self.partials.clone(),
+            self.inputs(&grain),
             &[],
             &grain,
             &segments,
@@ -151,7 +162,7 @@ impl TableProvider for Measures {
         let plan = view(
             &source.planning,
             &source.job,
-            source.partials.clone(),
+            source.inputs(&self.grain),
             &bounds,
             &self.grain,
             &self.segments,

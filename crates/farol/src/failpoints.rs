@@ -10,7 +10,7 @@ use crate::exit::usage;
 const VARIABLE: &str = "FAROL_FAILPOINT";
 
 /// Every point there is, in this version or a later one.
-const POINTS: [&str; 16] = [
+const POINTS: [&str; 18] = [
     "ingest.after_decode",
     "ingest.after_upload",
     "ingest.before_secondary_commit",
@@ -20,6 +20,8 @@ const POINTS: [&str; 16] = [
     "ingest.before_kafka_commit",
     "jobs.before_commit",
     "jobs.after_commit",
+    "rollups.before_commit",
+    "rollups.after_commit",
     "triggers.before_commit",
     "triggers.after_commit",
     "publisher.before_commit",

@@ -34,6 +34,7 @@ pub use plan::context;
 pub use width::Width;
 
 use crate::grain::TimeZone;
+use crate::rollup;
 
 /// The column of a partial's window.
 pub const WINDOW_START: &str = "window_start";
@@ -263,10 +264,17 @@ pub(crate) fn time_literal(time_us: i64) -> Expr {
 }
 
 /// Every job that is in effect, by name.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Jobs {
     by_name: BTreeMap<String, Arc<Job>>,
     time_zone: TimeZone,
+    rollup_rows_min: u64,
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        Self::new([])
+    }
 }
 
 impl Jobs {
@@ -290,6 +298,20 @@ impl Jobs {
         self.time_zone
     }
 
+    /// Tables of partials with fewer rows than this have no rollup, and are read as they are.
+    pub fn rollup_rows_min(&self) -> u64 {
+        self.rollup_rows_min
+    }
+
+    /// The same jobs with rollups of tables of partials that have so many rows or more.
+    #[must_use]
+    pub fn rolled_up_from(self, rollup_rows_min: u64) -> Self {
+        Self {
+            rollup_rows_min,
+            ..self
+        }
+    }
+
     /// The same jobs with days of another time zone.
     #[must_use]
     pub fn in_time_zone(self, time_zone: TimeZone) -> Self {
@@ -304,6 +326,7 @@ impl Jobs {
         Self {
             by_name,
             time_zone: TimeZone::default(),
+            rollup_rows_min: rollup::ROWS_MIN,
         }
     }
 }

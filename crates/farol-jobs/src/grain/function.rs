@@ -2,11 +2,12 @@
 //!
 //! Rows are mostly near each other in time, so the window of the row before is tried first.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray as _, PrimitiveArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Field, FieldRef, TimestampMicrosecondType};
 use datafusion::common::{DataFusionError, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
@@ -70,22 +71,26 @@ impl WindowEdge {
         Grain::parse(text, self.default_zone).map_err(DataFusionError::Plan)
     }
 
+    fn beyond(&self, time_us: i64) -> DataFusionError {
+        DataFusionError::Execution(format!(
+            "{}: a time is beyond the years 0 to 9999: {time_us} microseconds since 1970",
+            self.edge.function()
+        ))
+    }
+
     fn edges(&self, grain: &Grain, times: &ArrayRef) -> Result<ArrayRef> {
         let times = cast(times, &time_type())?;
         let times = times.as_primitive::<TimestampMicrosecondType>();
-        let mut window = (0, 0);
+        let last = Cell::new((0, 0));
         let edges: PrimitiveArray<TimestampMicrosecondType> = times.try_unary(|time_us| {
-            if !(window.0..window.1).contains(&time_us) {
-                window = grain.window_of(time_us).ok_or_else(|| {
-                    DataFusionError::Execution(format!(
-                        "{}: a time is beyond the years 0 to 9999: {time_us} µs since 1970",
-                        self.edge.function()
-                    ))
-                })?;
+            let (mut start, mut end) = last.get();
+            if !(start..end).contains(&time_us) {
+                (start, end) = grain.window_of(time_us).ok_or_else(|| self.beyond(time_us))?;
+                last.set((start, end));
             }
             Ok::<_, DataFusionError>(match self.edge {
-                Edge::Start => window.0,
-                Edge::End => window.1,
+                Edge::Start => start,
+                Edge::End => end,
             })
         })?;
         Ok(Arc::new(edges.with_timezone("UTC")))
@@ -105,10 +110,7 @@ impl ScalarUDFImpl for WindowEdge {
         Ok(time_type())
     }
 
-    fn return_field_from_args(
-        &self,
-        arguments: ReturnFieldArgs,
-    ) -> Result<arrow::datatypes::FieldRef> {
+    fn return_field_from_args(&self, arguments: ReturnFieldArgs) -> Result<FieldRef> {
         let [time, _] = arguments.arg_fields else {
             return plan_err!("{}", self.usage());
         };
@@ -118,8 +120,7 @@ impl ScalarUDFImpl for WindowEdge {
         }
         // What is wrong with the window is said when the query is planned.
         self.grain(arguments.scalar_arguments.get(1).copied().flatten())?;
-        let field = arrow::datatypes::Field::new(self.name(), time_type(), true);
-        Ok(Arc::new(field))
+        Ok(Arc::new(Field::new(self.name(), time_type(), true)))
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {

@@ -150,7 +150,7 @@ impl Grain {
 
 impl fmt::Display for Grain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.length.fmt(f)?;
+        write!(f, "{}", self.length)?;
         match self.zone {
             Some(zone) => write!(f, " in {zone}"),
             None if !matches!(self.length, Length::Seconds(_)) => write!(f, " in {}", Tz::UTC),

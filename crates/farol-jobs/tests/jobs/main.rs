@@ -8,4 +8,5 @@ mod answers;
 mod definitions;
 mod place;
 mod recompute;
+mod rollups;
 mod steps;
