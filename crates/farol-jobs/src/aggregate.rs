@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::compute::cast as cast_array;
 use arrow::datatypes::{DataType, SchemaRef};
-use datafusion::common::{Column, DataFusionError, JoinType, ScalarValue};
+use datafusion::common::{Column, DataFusionError, JoinType};
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::{TableProvider, provider_as_source};
 use datafusion::execution::FunctionRegistry as _;
@@ -22,6 +22,7 @@ use crate::definition::{
     CONTRIBUTIONS, Job, Partial, PartialKind, REVISION, WINDOW_END, WINDOW_START, Width,
     segment_of, time_literal, time_type,
 };
+use crate::grain::{Edge, Grain, edge_of};
 
 /// The column of every input that says when an event was.
 const EVENT_TIME: &str = "event_time";
@@ -143,20 +144,15 @@ pub fn newest(
     )
 }
 
-/// Partials merged: one for each window and segment. A wider window, or fewer segments, is the same merge.
+/// Partials merged: one for each window, given by an expression, and segment. A wider window, or fewer segments, is the
+/// same merge.
 pub fn merged(
     context: &SessionContext,
     job: &Job,
     partials: LogicalPlanBuilder,
-    width: Width,
+    window: Expr,
     segments: &[String],
 ) -> Result<LogicalPlanBuilder, DataFusionError> {
-    let start = ident(WINDOW_START);
-    let window = if width == job.window() {
-        start
-    } else {
-        window_of(width, start).alias(WINDOW_START)
-    };
     let groups = std::iter::once(window).chain(segments.iter().map(ident));
     let aggregates = job
         .partials()
@@ -174,34 +170,30 @@ pub fn merged(
 pub fn view(
     context: &SessionContext,
     job: &Job,
-    partials: Arc<dyn TableProvider>,
+    partials: &[Arc<dyn TableProvider>],
     filters: &[Expr],
-    width: Width,
+    grain: &Grain,
     segments: &[String],
 ) -> Result<LogicalPlan, DataFusionError> {
-    let mut plan = LogicalPlanBuilder::scan(
-        format!("partials_{}", job.name()),
-        provider_as_source(partials),
-        None,
-    )?;
-    for filter in filters {
-        plan = plan.filter(filter.clone())?;
+    let (first, more) = partials
+        .split_first()
+        .ok_or_else(|| DataFusionError::Internal("a view of no partials".to_owned()))?;
+    let mut plan = scanned(job, first, filters)?;
+    for partials in more {
+        plan = plan.union(scanned(job, partials, filters)?.build()?)?;
     }
-    // Names alone from here on: what the scan was called is nobody's business.
-    let unqualified = job.partials_schema();
-    let columns = unqualified.fields().iter().map(|field| {
-        Expr::Column(Column::new(
-            Some(format!("partials_{}", job.name())),
-            field.name(),
-        ))
-        .alias(field.name())
-    });
-    let mut plan = newest(job, plan.project(columns.collect::<Vec<_>>())?)?;
+    let mut plan = newest(job, plan)?;
     if job.mode().is_recompute() {
         plan = plan.filter(ident(CONTRIBUTIONS).gt(lit(0_i64)))?;
     }
-    let plan = merged(context, job, plan, width, segments)?;
-    let end = cast(ident(WINDOW_START) + lit(interval(width)), time_type());
+    let start = ident(WINDOW_START);
+    let window = if *grain == Grain::of_width(job.window()) {
+        start
+    } else {
+        edge_of(Edge::Start, grain, start).alias(WINDOW_START)
+    };
+    let plan = merged(context, job, plan, window, segments)?;
+    let end = edge_of(Edge::End, grain, ident(WINDOW_START));
     let mut columns = vec![ident(WINDOW_START), end.alias(WINDOW_END)];
     columns.extend(segments.iter().map(ident));
     columns.extend(job.partials().iter().map(|partial| ident(&partial.name)));
@@ -214,6 +206,39 @@ pub fn view(
         columns.push(ident(REVISION));
     }
     plan.project(columns)?.build()
+}
+
+/// Partials within some filters, with the job's own columns and types: not every reader gives text and bytes as the
+/// same types.
+fn scanned(
+    job: &Job,
+    partials: &Arc<dyn TableProvider>,
+    filters: &[Expr],
+) -> Result<LogicalPlanBuilder, DataFusionError> {
+    let name = format!("partials_{}", job.name());
+    let found = partials.schema();
+    let source = provider_as_source(Arc::clone(partials));
+    let mut plan = LogicalPlanBuilder::scan(name.as_str(), source, None)?;
+    for filter in filters {
+        plan = plan.filter(filter.clone())?;
+    }
+    let schema = job.partials_schema();
+    let columns = schema.fields().iter().map(|field| {
+        let column = Expr::Column(Column::new(Some(name.as_str()), field.name()));
+        // Names alone from here on: what the scan was called is nobody's business.
+        let as_found = found.field_with_name(field.name())?.data_type();
+        Ok(cast(column, view_of(as_found)).alias(field.name()))
+    });
+    plan.project(columns.collect::<Result<Vec<_>, DataFusionError>>()?)
+}
+
+/// The type as which readers give most columns of a type: views of text and bytes.
+fn view_of(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Utf8 | DataType::LargeUtf8 => DataType::Utf8View,
+        DataType::Binary | DataType::LargeBinary => DataType::BinaryView,
+        other => other.clone(),
+    }
 }
 
 /// A batch with exactly the columns and types of the job's table.
@@ -261,8 +286,4 @@ fn window_of(width: Width, time: Expr) -> Expr {
     let width_us = lit(width.micros());
     let within = ((time_us.clone() % width_us.clone()) + width_us.clone()) % width_us;
     cast(time_us - within, time_type())
-}
-
-fn interval(width: Width) -> ScalarValue {
-    ScalarValue::new_interval_mdn(0, 0, width.seconds() * 1_000_000_000)
 }

@@ -2,18 +2,20 @@
 //!
 //! Merging changes no measure, so the commit says `dataChange = false`, under the guard of all maintenance.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{LogicalPlanBuilder, ident};
 use fail::fail_point;
 use farol_lake::maintenance::{CompactOptions, Replacement, merges};
-use farol_lake::{Lake, Outcome};
+use farol_lake::{Lake, Outcome, Table};
 use tokio_util::sync::CancellationToken;
 
 use crate::aggregate::{merged, newest};
-use crate::definition::{Jobs, WINDOW_START};
+use crate::definition::{Job, Jobs, WINDOW_START};
 use crate::error::JobError;
+use crate::rollup;
 use crate::step::{Runner, working_context};
 use crate::writer::Series;
 
@@ -28,6 +30,14 @@ pub struct MergeReport {
     pub rows: u64,
 }
 
+impl MergeReport {
+    fn add(&mut self, other: &Self) {
+        self.files_removed += other.files_removed;
+        self.files_added += other.files_added;
+        self.rows += other.rows;
+    }
+}
+
 /// Plays the part of the maintenance role that is about partials, until `shutdown`.
 pub async fn run(
     lake: Lake,
@@ -39,16 +49,9 @@ pub async fn run(
     loop {
         for job in jobs.iter() {
             let began = Instant::now();
-            let merging = async {
-                let Some(_) = lake.existing(&job.table_name()).await? else {
-                    return Ok(MergeReport::default());
-                };
-                let mut runner = Runner::open(&lake, job.clone()).await?;
-                compact(&mut runner, &options).await
-            };
             let merged: Result<_, JobError> = tokio::select! {
                 () = shutdown.cancelled() => return,
-                merged = merging => merged,
+                merged = with_rollups(&lake, job, &options) => merged,
             };
             match merged {
                 Ok(report) if report.files_removed > 0 => tracing::info!(
@@ -70,6 +73,49 @@ pub async fn run(
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(interval) => {}
         }
+    }
+}
+
+/// Merges what is worth merging now of a job's partials and of their rollups.
+async fn with_rollups(
+    lake: &Lake,
+    job: &Arc<Job>,
+    options: &CompactOptions,
+) -> Result<MergeReport, JobError> {
+    let Some(partials) = lake.existing(&job.table_name()).await? else {
+        return Ok(MergeReport::default());
+    };
+    let mut runner = Runner::open(lake, job.clone()).await?;
+    let mut report = compact(&mut runner, options).await?;
+    for level in rollup::Level::ALL {
+        let table = lake.existing(&level.table_name(job, &partials)).await?;
+        if let Some(table) = table {
+            report.add(&rollup::compact(lake, job, level, table, options).await?);
+        }
+    }
+    Ok(report)
+}
+
+/// Merges what is worth merging now of a table of partials or of a rollup; `None` where the table is none of these
+/// jobs'.
+///
+/// # Errors
+/// As [`compact`].
+pub async fn compact_table(
+    lake: &Lake,
+    jobs: &Jobs,
+    table: &Table,
+    options: &CompactOptions,
+) -> Result<Option<MergeReport>, JobError> {
+    if let Some(job) = jobs.iter().find(|job| job.table_name() == table.name()) {
+        let mut runner = Runner::open(lake, job.clone()).await?;
+        return compact(&mut runner, options).await.map(Some);
+    }
+    match rollup::of_table(jobs, table.name()) {
+        Some((job, level)) => rollup::compact(lake, &job, level, table.clone(), options)
+            .await
+            .map(Some),
+        None => Ok(None),
     }
 }
 
@@ -103,7 +149,7 @@ async fn one(
     let plan = LogicalPlanBuilder::scan("partials", provider_as_source(rows), None)?;
     // A revision that is not the newest among these files is not the newest of all.
     let plan = newest(&job, plan)?;
-    let plan = merged(&context, &job, plan, job.window(), job.segments())?;
+    let plan = merged(&context, &job, plan, ident(WINDOW_START), job.segments())?;
     let names = job.partials_schema();
     let columns = names.fields().iter().map(|field| ident(field.name()));
     let plan = plan
@@ -111,7 +157,7 @@ async fn one(
         .sort([ident(WINDOW_START).sort(true, true)])?
         .build()?;
     let frame = datafusion::dataframe::DataFrame::new(context.state(), plan);
-    let (uploads, _) = runner.upload(frame, Series::AsTheyAre).await?;
+    let (uploads, _) = runner.upload(frame, Series::Sorted).await?;
     let (files, rows) = (
         uploads.len(),
         uploads.iter().map(|upload| upload.rows).sum::<u64>(),

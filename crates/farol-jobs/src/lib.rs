@@ -15,6 +15,7 @@
 //! * [`replace`] puts whole windows in the place of others: a backfill, or what was missed.
 //! * [`renewal`] computes all of a job anew after its definition was changed.
 //! * [`explain`] says how a job's SQL is planned and what it costs.
+//! * [`rollup`] keeps partials merged into hours and days, for views of wide windows.
 //! * [`views`] is what SQL sees; [`progress`] how far each job is; [`compact`] keeps partials few.
 //!
 //! **Exactly once.** A commit of partials carries the mark `farol/job/<name>`: the input's version that they cover, and of
@@ -22,10 +23,12 @@
 //! again; and a process that dies leaves either both, partials and progress, or neither.
 
 mod aggregate;
+mod bounds;
 pub mod compact;
 pub mod definition;
 mod error;
 pub mod explain;
+mod grain;
 mod health;
 mod held_back;
 mod inputs;
@@ -36,6 +39,7 @@ mod recompute;
 pub mod renewal;
 pub mod replace;
 mod role;
+pub mod rollup;
 mod series_limit;
 pub mod step;
 pub mod views;
@@ -47,6 +51,7 @@ pub use definition::{
     warnings,
 };
 pub use error::{DefinitionError, JobError};
+pub use grain::{Grain, TimeZone};
 pub use health::Health;
 pub use held_back::is_readable;
 pub use join::JoinStatus;

@@ -271,7 +271,7 @@ async fn commit(
 }
 
 /// The rows of files to be replaced that belong to other windows, written again.
-async fn outside(
+pub(crate) async fn outside(
     runner: &mut Runner,
     replacement: &Replacement,
     range: (i64, i64),

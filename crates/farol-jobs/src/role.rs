@@ -12,6 +12,7 @@ use crate::error::JobError;
 use crate::health::Health;
 use crate::join::{Joiner, Search};
 use crate::progress::tell_error;
+use crate::rollup;
 use crate::step::{Runner, Stepped};
 
 /// The longest pause after a failure.
@@ -53,6 +54,16 @@ pub async fn run(lake: Lake, jobs: Jobs, options: RunOptions) -> Result<(), JobE
     }
     let mut tasks = JoinSet::new();
     for job in jobs.iter() {
+        let rollups = rollup::keep_level(
+            lake.clone(),
+            job.clone(),
+            jobs.rollup_rows_min(),
+            options.clone(),
+        );
+        tasks.spawn(async move {
+            rollups.await;
+            Ok(())
+        });
         let mut options = options.clone();
         if reads_joined(job) {
             options.finish = joined.clone();

@@ -3,6 +3,7 @@
 //! ```sql
 //! SELECT * FROM performance WHERE window_start > now() - INTERVAL '1 hour';
 //! SELECT * FROM measures('performance', '1 hour', 'service', 'model');
+//! SELECT * FROM measures('spend', '1 month in America/Sao_Paulo', 'currency');
 //! SELECT * FROM series WHERE job = 'performance' AND measure = 'error_rate';
 //! ```
 //!
@@ -18,21 +19,21 @@ use datafusion::catalog::{
     SchemaProvider, Session as QuerySession, TableFunctionArgs, TableFunctionImpl,
 };
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DataFusionError, Result, ScalarValue, plan_err};
+use datafusion::common::{Column, DataFusionError, Result, plan_err};
+use datafusion::datasource::empty::EmptyTable;
 use datafusion::datasource::{TableProvider, TableType};
-use datafusion::logical_expr::{
-    BinaryExpr, Expr, LogicalPlanBuilder, Operator, TableProviderFilterPushDown,
-};
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use farol_lake::sql::Session;
 
 use crate::aggregate::view;
-use crate::definition::{
-    Job, Jobs, WINDOW_START, Width, context, suggestion, time_literal, time_type,
-};
+use crate::bounds::bounds;
+use crate::definition::{Job, Jobs, context, suggestion};
 use crate::error::JobError;
+use crate::grain::{Edge, Grain, TimeZone};
 use crate::held_back::readable;
+use crate::rollup::{RolledUp, rolled_up};
 
 /// The schema that holds the tables of partials.
 const PARTIALS: &str = "partials";
@@ -47,17 +48,20 @@ pub async fn register(session: &Session, jobs: &Jobs) -> Result<(), JobError> {
     let schema = Arc::new(MemorySchemaProvider::new());
     let mut sources = Vec::new();
     for job in jobs.iter() {
-        let partials = session
-            .provider(&job.table_name(), &job.table_spec())
-            .await?;
+        let (seen, rollups) = rolled_up(session, job, jobs.rollup_rows_min()).await?;
+        let partials: Arc<dyn TableProvider> = match seen {
+            Some(seen) => seen.provider,
+            None => Arc::new(EmptyTable::new(job.partials_schema())),
+        };
         schema.register_table(job.name().to_owned(), partials.clone())?;
         let source = Source {
             job: job.clone(),
-            partials: readable(job, partials),
+            partials: [readable(job, partials)],
+            rollups,
             planning: planning.clone(),
         };
         outer.deregister_table(job.name())?;
-        let base = source.measures(job.window(), job.segments().to_vec())?;
+        let base = source.measures(Grain::of_width(job.window()), job.segments().to_vec())?;
         outer.register_table(job.name(), Arc::new(base))?;
         sources.push(source);
     }
@@ -68,7 +72,11 @@ pub async fn register(session: &Session, jobs: &Jobs) -> Result<(), JobError> {
     if !sources.is_empty() {
         outer.sql(&series(jobs)).await?;
     }
-    let function = MeasuresFunction { sources };
+    let time_zone = jobs.time_zone();
+    for edge in [Edge::Start, Edge::End] {
+        outer.register_udf(edge.udf(time_zone));
+    }
+    let function = MeasuresFunction { sources, time_zone };
     outer.register_udtf("measures", Arc::new(function));
     Ok(())
 }
@@ -77,7 +85,8 @@ pub async fn register(session: &Session, jobs: &Jobs) -> Result<(), JobError> {
 #[derive(Clone)]
 struct Source {
     job: Arc<Job>,
-    partials: Arc<dyn TableProvider>,
+    partials: [Arc<dyn TableProvider>; 1],
+    rollups: Vec<RolledUp>,
     planning: SessionContext,
 }
 
@@ -88,13 +97,18 @@ impl std::fmt::Debug for Source {
 }
 
 impl Source {
-    fn measures(&self, width: Width, segments: Vec<String>) -> Result<Measures> {
+    /// What to merge for windows of a grain: a rollup where one fits, else the partials.
+    fn inputs(&self, grain: &Grain) -> &[Arc<dyn TableProvider>] {
+        RolledUp::fitting(&self.rollups, grain).unwrap_or(&self.partials)
+    }
+
+    fn measures(&self, grain: Grain, segments: Vec<String>) -> Result<Measures> {
         let plan = view(
             &self.planning,
             &self.job,
-            self.partials.clone(),
+            self.inputs(&grain),
             &[],
-            width,
+            &grain,
             &segments,
         )?;
         // The types that the plan will have once it is coerced.
@@ -102,17 +116,17 @@ impl Source {
         Ok(Measures {
             schema: plan.schema().inner().clone(),
             source: self.clone(),
-            width,
+            grain,
             segments,
         })
     }
 }
 
-/// A job's measures over windows of one width, by some of its segments.
+/// A job's measures over windows of one grain, by some of its segments.
 #[derive(Debug)]
 struct Measures {
     source: Source,
-    width: Width,
+    grain: Grain,
     segments: Vec<String>,
     schema: SchemaRef,
 }
@@ -143,15 +157,15 @@ impl TableProvider for Measures {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let bounds: Vec<_> = filters
             .iter()
-            .flat_map(|filter| bounds(filter, self.width))
+            .flat_map(|filter| bounds(filter, &self.grain))
             .collect();
         let source = &self.source;
         let plan = view(
             &source.planning,
             &source.job,
-            source.partials.clone(),
+            source.inputs(&self.grain),
             &bounds,
-            self.width,
+            &self.grain,
             &self.segments,
         )?;
         let mut plan = LogicalPlanBuilder::from(plan);
@@ -180,47 +194,14 @@ fn by_name_alone(expr: Expr) -> Result<Expr> {
     .map(|transformed| transformed.data)
 }
 
-/// What a filter on windows of some width says of the partials they are made of: bounds of their own `window_start`.
-fn bounds(filter: &Expr, width: Width) -> Vec<Expr> {
-    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = filter else {
-        return Vec::new();
-    };
-    if *op == Operator::And {
-        return [bounds(left, width), bounds(right, width)].concat();
-    }
-    let (column, op, value) = match (left.as_ref(), right.as_ref()) {
-        (Expr::Column(column), Expr::Literal(value, _)) => (column, *op, value),
-        (Expr::Literal(value, _), Expr::Column(column)) => match op.swap() {
-            Some(op) => (column, op, value),
-            None => return Vec::new(),
-        },
-        _ => return Vec::new(),
-    };
-    if column.name != WINDOW_START {
-        return Vec::new();
-    }
-    let Ok(ScalarValue::TimestampMicrosecond(Some(time_us), _)) = value.cast_to(&time_type())
-    else {
-        return Vec::new();
-    };
-    let start = || Expr::Column(Column::from_name(WINDOW_START));
-    let from = || start().gt_eq(time_literal(time_us));
-    let before_end = || start().lt(time_literal(time_us.saturating_add(width.micros())));
-    match op {
-        Operator::Gt | Operator::GtEq => vec![from()],
-        Operator::Lt | Operator::LtEq => vec![before_end()],
-        Operator::Eq => vec![from(), before_end()],
-        _ => Vec::new(),
-    }
-}
-
 /// `measures('job', 'window', 'segment', …)`.
 #[derive(Debug)]
 struct MeasuresFunction {
     sources: Vec<Source>,
+    time_zone: TimeZone,
 }
 
-const USAGE: &str = "measures(job, window, segments…) takes texts, such as measures('performance', '1 hour', 'service')";
+const USAGE: &str = "measures(job, window, segments…) takes texts, such as measures('performance', '1 hour', 'service') or measures('spend', '1 month in Europe/London', 'currency')";
 
 impl TableFunctionImpl for MeasuresFunction {
     fn call_with_args(&self, arguments: TableFunctionArgs) -> Result<Arc<dyn TableProvider>> {
@@ -241,13 +222,10 @@ impl TableFunctionImpl for MeasuresFunction {
             let names = self.sources.iter().map(|source| source.job.name());
             return plan_err!("there is no job `{job}`; {}", suggestion(job, names));
         };
-        let width = Width::parse(window).map_err(DataFusionError::Plan)?;
-        if !width.is_multiple_of(source.job.window()) {
-            return plan_err!(
-                "windows of {width} are not made of whole windows of {}, the job's own",
-                source.job.window()
-            );
-        }
+        let grain = Grain::parse(window, self.time_zone).map_err(DataFusionError::Plan)?;
+        grain
+            .check_made_of(source.job.window())
+            .map_err(DataFusionError::Plan)?;
         for segment in segments {
             if !source.job.segments().contains(segment) {
                 let names = source.job.segments().iter().map(String::as_str);
@@ -257,7 +235,7 @@ impl TableFunctionImpl for MeasuresFunction {
                 );
             }
         }
-        Ok(Arc::new(source.measures(width, segments.to_vec())?))
+        Ok(Arc::new(source.measures(grain, segments.to_vec())?))
     }
 }
 
@@ -295,34 +273,4 @@ fn series(jobs: &Jobs) -> String {
         "CREATE OR REPLACE VIEW series AS {}",
         selects.join(" UNION ALL ")
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bound_on_wide_windows_bounds_the_narrow_ones() {
-        let hour = Width::parse("1 hour").unwrap();
-        let at = time_literal;
-        let start = || Expr::Column(Column::from_qualified_name("performance.window_start"));
-        let told = |filter: Expr| -> String {
-            let bounds = bounds(&filter, hour);
-            let texts: Vec<_> = bounds.iter().map(ToString::to_string).collect();
-            texts.join(" AND ")
-        };
-        let hours = 3_600_000_000;
-        let from = format!("window_start >= {}", at(2 * hours));
-        let before = format!("window_start < {}", at(3 * hours));
-        assert_eq!(told(start().gt(at(2 * hours))), from);
-        assert_eq!(told(at(2 * hours).lt_eq(start())), from);
-        assert_eq!(told(start().lt_eq(at(2 * hours))), before);
-        assert_eq!(
-            told(start().eq(at(2 * hours))),
-            format!("{from} AND {before}")
-        );
-        assert_eq!(told(start().not_eq(at(0))), "");
-        let other = Expr::Column(Column::from_name("window_end"));
-        assert_eq!(told(other.gt(at(0))), "");
-    }
 }

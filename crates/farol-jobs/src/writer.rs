@@ -20,6 +20,8 @@ pub(crate) enum Series {
     Limited,
     /// Rows that were in the table before are not.
     AsTheyAre,
+    /// Nor are those, which are in the order of their windows.
+    Sorted,
 }
 
 /// Writes the partials of one commit.
@@ -91,7 +93,10 @@ impl<'a> Writer<'a> {
         let gathered = std::mem::take(&mut self.gathered);
         if self.rows > 0 {
             let output = self.runner.output.clone();
-            self.uploads.push(output.upload(None, gathered).await?);
+            self.uploads.push(match self.series {
+                Series::Sorted => output.upload_sorted(gathered).await?,
+                Series::Limited | Series::AsTheyAre => output.upload(None, gathered).await?,
+            });
         }
         self.rows = 0;
         Ok(())

@@ -24,7 +24,11 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use deltalake::kernel::LogicalFileView;
 
+use object_store::ObjectStoreExt as _;
+use object_store::path::Path;
+
 use crate::commit::Marks;
+use crate::commit::log::LogEntry;
 use crate::error::LakeError;
 use crate::spec::TableSpec;
 use crate::table::Table;
@@ -70,6 +74,8 @@ pub struct Additions {
     pub files: Vec<AddedFile>,
     /// Whether rows were replaced or dropped in between, which `files` says nothing of.
     pub replaced: bool,
+    /// For each version that replaced or dropped rows, the application ids that it set.
+    pub replaced_by: Vec<Vec<String>>,
     /// Farol's marks at `through`, where that is the newest version: what a step that is level may carry on.
     pub marks: Option<Marks>,
 }
@@ -91,6 +97,7 @@ impl Table {
             newest,
             files: Vec::new(),
             replaced: false,
+            replaced_by: Vec::new(),
             marks: None,
         };
         let mut bytes = 0;
@@ -103,19 +110,45 @@ impl Table {
             };
             if entry.removes.iter().any(|remove| remove.data_change) {
                 additions.replaced = true;
+                let ids = entry.marks.into_iter().map(|(id, _)| id);
+                additions.replaced_by.push(ids.collect());
             } else {
-                let added = entry.adds.into_iter().filter(|add| add.data_change);
-                additions.files.extend(added.map(|add| AddedFile {
-                    path: add.path,
-                    bytes: add.size.unsigned_abs(),
-                    partition: add.partition_values.into_values().next().flatten(),
-                }));
+                additions.files.extend(added_files(entry));
                 bytes = additions.files.iter().map(|file| file.bytes).sum();
             }
             additions.through = version;
         }
         additions.marks = (additions.through >= newest).then_some(marks);
         Ok(Some(additions))
+    }
+
+    /// The files that hold exactly the rows that the versions after `after`, up to `through`, added; `None` where that
+    /// cannot be told so: rows were replaced in between, an entry was cleaned away, or a file is gone.
+    ///
+    /// # Errors
+    /// Where the store fails, or an entry cannot be understood.
+    pub async fn added_between(
+        &self,
+        after: i64,
+        through: i64,
+    ) -> Result<Option<Vec<AddedFile>>, LakeError> {
+        let mut files = Vec::new();
+        for version in after + 1..=through {
+            match self.entry(version).await? {
+                Some(entry) if entry.removes.iter().all(|remove| !remove.data_change) => {
+                    files.extend(added_files(entry));
+                }
+                _ => return Ok(None),
+            }
+        }
+        for file in &files {
+            match self.store().head(&Path::from(file.path.as_str())).await {
+                Ok(_) => {}
+                Err(object_store::Error::NotFound { .. }) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Some(files))
     }
 
     /// The rows of some of the table's files, as a table to query. The files need not be live any more.
@@ -145,6 +178,15 @@ impl Table {
         let delta = self.files_at(Some(version.unsigned_abs())).await?;
         Ok(delta.table_provider().await?)
     }
+}
+
+fn added_files(entry: LogEntry) -> impl Iterator<Item = AddedFile> {
+    let added = entry.adds.into_iter().filter(|add| add.data_change);
+    added.map(|add| AddedFile {
+        path: add.path,
+        bytes: add.size.unsigned_abs(),
+        partition: add.partition_values.into_values().next().flatten(),
+    })
 }
 
 /// The rows of some files of a table.

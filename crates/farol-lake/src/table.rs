@@ -20,12 +20,15 @@ use tokio::sync::Mutex;
 use crate::commit::log::{self, LogEntry};
 use crate::commit::{Commit, Marks, Outcome, Upload};
 use crate::error::LakeError;
-use crate::file::{self, Layout, Purpose};
+use crate::file::{self, Layout, Purpose, RowGroupLimits};
 use crate::spec::TableSpec;
 
 /// How long what was read of the log counts as current. After a longer pause (a stopped process) it is read
 /// from a checkpoint again: entries between may have been cleaned away, and their numbers must not look free.
 const STALE_AFTER: Duration = Duration::from_hours(1);
+
+/// Rows of a row group of windows: few enough that a bound on time leaves most of them out.
+const SORTED_ROW_GROUP_ROWS: usize = 1 << 16;
 
 /// A table of the lake. Clones share what was read of its log.
 #[derive(Clone)]
@@ -130,6 +133,11 @@ impl Table {
         &self.0.name
     }
 
+    /// The id that it was created with: a table that is created again under the same name has another.
+    pub fn id(&self) -> &str {
+        self.0.metadata.id()
+    }
+
     /// Its columns, as the log declares them; the partition columns come last in the files' order of columns.
     pub fn schema(&self) -> &SchemaRef {
         &self.0.schema
@@ -200,8 +208,25 @@ impl Table {
         event_date: Option<i32>,
         batches: Vec<RecordBatch>,
     ) -> Result<Upload, LakeError> {
-        let written =
-            file::upload(&self.0.store, &self.0.ingest_layout, event_date, batches).await?;
+        let limits = RowGroupLimits::default();
+        let layout = &self.0.ingest_layout;
+        let written = file::upload(&self.0.store, layout, event_date, batches, limits).await?;
+        Ok(Upload::from(written))
+    }
+
+    /// Writes rows of a table without partition columns, sorted by [`crate::file::sort_columns`], as one Parquet file for
+    /// good: with statistics of its pages. No commit names it yet.
+    ///
+    /// # Errors
+    /// As [`Self::upload`].
+    pub async fn upload_sorted(&self, batches: Vec<RecordBatch>) -> Result<Upload, LakeError> {
+        let inner = &self.0;
+        let layout = Layout::new(&inner.schema, &inner.partition_columns, Purpose::Compacted)?;
+        let limits = RowGroupLimits {
+            rows: SORTED_ROW_GROUP_ROWS,
+            ..RowGroupLimits::default()
+        };
+        let written = file::upload(&inner.store, &Arc::new(layout), None, batches, limits).await?;
         Ok(Upload::from(written))
     }
 
@@ -217,6 +242,14 @@ impl Table {
     /// The table with its list of files, at the newest version, for reading.
     pub async fn snapshot(&self) -> Result<DeltaTable, LakeError> {
         self.files_at(None).await
+    }
+
+    /// How many rows the table has, as far as its log counts them.
+    ///
+    /// # Errors
+    /// Where the table cannot be read.
+    pub async fn logged_rows(&self) -> Result<u64, LakeError> {
+        logged_rows(&self.snapshot().await?)
     }
 
     /// The table with its list of files at a version, or the newest. The newest list is kept, and the next reader reads
@@ -366,6 +399,13 @@ impl Table {
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = version;
     }
+}
+
+/// How many rows a table has, as far as its log counts them.
+pub(crate) fn logged_rows(delta: &DeltaTable) -> Result<u64, LakeError> {
+    let files = delta.snapshot()?.log_data();
+    let rows = files.iter().filter_map(|file| file.num_records());
+    Ok(rows.map(|rows| rows as u64).sum())
 }
 
 impl Known {

@@ -57,7 +57,8 @@ impl Drop for Kafka {
 
 /// The jobs that a configuration puts into effect.
 pub async fn load_jobs(config: &Config) -> Result<Jobs, farol_jobs::JobError> {
-    farol_jobs::load(&job_sources(config)).await
+    let jobs = farol_jobs::load(&job_sources(config)).await?;
+    Ok(jobs.in_time_zone(config.jobs.time_zone))
 }
 
 /// Where jobs are looked for, as configured.

@@ -10,7 +10,7 @@ use crate::exit::usage;
 const VARIABLE: &str = "FAROL_FAILPOINT";
 
 /// Every point there is, in this version or a later one.
-const POINTS: [&str; 18] = [
+const POINTS: [&str; 20] = [
     "ingest.after_decode",
     "ingest.after_upload",
     "ingest.before_secondary_commit",
@@ -22,6 +22,8 @@ const POINTS: [&str; 18] = [
     "jobs.after_commit",
     "jobs.before_switch",
     "jobs.after_switch",
+    "rollups.before_commit",
+    "rollups.after_commit",
     "triggers.before_commit",
     "triggers.after_commit",
     "publisher.before_commit",

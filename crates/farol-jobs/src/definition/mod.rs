@@ -41,6 +41,9 @@ pub(crate) use tags::segment_of;
 pub use warnings::warnings;
 pub use width::Width;
 
+use crate::grain::TimeZone;
+use crate::rollup;
+
 /// The column of a partial's window.
 pub const WINDOW_START: &str = "window_start";
 /// The end of a window, in views.
@@ -292,30 +295,69 @@ pub(crate) fn time_literal(time_us: i64) -> Expr {
 }
 
 /// Every job that is in effect, by name.
-#[derive(Debug, Clone, Default)]
-pub struct Jobs(BTreeMap<String, Arc<Job>>);
+#[derive(Debug, Clone)]
+pub struct Jobs {
+    by_name: BTreeMap<String, Arc<Job>>,
+    time_zone: TimeZone,
+    rollup_rows_min: u64,
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        Self::new([])
+    }
+}
 
 impl Jobs {
     /// The jobs, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Job>> {
-        self.0.values()
+        self.by_name.values()
     }
 
     /// The job of that name.
     pub fn get(&self, name: &str) -> Option<&Arc<Job>> {
-        self.0.get(name)
+        self.by_name.get(name)
     }
 
     /// Their names.
     pub fn names(&self) -> Vec<String> {
-        self.0.keys().cloned().collect()
+        self.by_name.keys().cloned().collect()
+    }
+
+    /// The time zone of the days, weeks, months and years of their measures, where a query names none.
+    pub fn time_zone(&self) -> TimeZone {
+        self.time_zone
+    }
+
+    /// Tables of partials with fewer rows than this have no rollup, and are read as they are.
+    pub fn rollup_rows_min(&self) -> u64 {
+        self.rollup_rows_min
+    }
+
+    /// The same jobs with rollups of tables of partials that have so many rows or more.
+    #[must_use]
+    pub fn rolled_up_from(self, rollup_rows_min: u64) -> Self {
+        Self {
+            rollup_rows_min,
+            ..self
+        }
+    }
+
+    /// The same jobs with days of another time zone.
+    #[must_use]
+    pub fn in_time_zone(self, time_zone: TimeZone) -> Self {
+        Self { time_zone, ..self }
     }
 
     pub(crate) fn new(jobs: impl IntoIterator<Item = Job>) -> Self {
-        Self(
-            jobs.into_iter()
-                .map(|job| (job.name.clone(), Arc::new(job)))
-                .collect(),
-        )
+        let by_name = jobs
+            .into_iter()
+            .map(|job| (job.name.clone(), Arc::new(job)))
+            .collect();
+        Self {
+            by_name,
+            time_zone: TimeZone::default(),
+            rollup_rows_min: rollup::ROWS_MIN,
+        }
     }
 }

@@ -17,6 +17,11 @@ const UNITS: [(&str, &[&str], i64); 5] = [
 ];
 
 impl Width {
+    /// An hour.
+    pub const HOUR: Self = Self { seconds: 3_600 };
+    /// A day of UTC.
+    pub const DAY: Self = Self { seconds: 86_400 };
+
     /// Reads `1m`, `5 minutes`, `1 hour`, `1 day`.
     ///
     /// # Errors

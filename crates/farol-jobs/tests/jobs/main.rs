@@ -11,5 +11,6 @@ mod inputs;
 mod joins;
 mod place;
 mod recompute;
+mod rollups;
 mod steps;
 mod tags;

@@ -9,7 +9,7 @@ use arrow::util::display::array_value_to_string;
 use farol_events::{Kind, table_schema};
 use farol_jobs::compact::compact;
 use farol_jobs::step::{Runner, Stepped};
-use farol_jobs::{JobError, Jobs, Sources, Tags, load, progress, replace, views};
+use farol_jobs::{Job, JobError, Jobs, Sources, Tags, load, progress, replace, views};
 use farol_lake::maintenance::CompactOptions;
 use farol_lake::sql::Session;
 use farol_lake::{Commit, Lake, Step, Table, TableSpec};
@@ -113,6 +113,12 @@ async fn jobs(dir: &Path, yaml: &str, sql: &str) -> Jobs {
         tags: Tags::default(),
     };
     load(&sources).await.unwrap()
+}
+
+/// A job that computes its windows whole.
+pub async fn job_of_whole_windows() -> Arc<Job> {
+    let place = Place::new().await;
+    place.jobs.get("trace_times").unwrap().clone()
 }
 
 impl Place {

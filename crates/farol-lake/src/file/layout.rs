@@ -24,13 +24,26 @@ const BLOOM_FALSE_POSITIVES: f64 = 0.01;
 pub enum Purpose {
     /// Fresh rows, in the order in which they arrived: written as fast as possible.
     Ingest,
-    /// Rows for good, sorted by [`SORT_COLUMNS`]: with what makes reading cheap (statistics per page, a Bloom
+    /// Rows for good, sorted by [`sort_columns`]: with what makes reading cheap (statistics per page, a Bloom
     /// filter on the trace id).
     Compacted,
 }
 
-/// What compacted files are sorted by, where the table has such columns.
-pub const SORT_COLUMNS: [&str; 2] = ["service", "event_time"];
+/// What compacted files of events are sorted by, where the table has such columns.
+const SORT_COLUMNS: [&str; 2] = ["service", "event_time"];
+
+/// What compacted files of windows are sorted by.
+const WINDOW_SORT_COLUMNS: [&str; 1] = ["window_start"];
+
+/// What compacted files of a table are sorted by.
+pub fn sort_columns(schema: &Schema) -> &'static [&'static str] {
+    let is_there = |name: &&str| schema.index_of(name).is_ok();
+    if WINDOW_SORT_COLUMNS.iter().any(is_there) {
+        &WINDOW_SORT_COLUMNS
+    } else {
+        &SORT_COLUMNS
+    }
+}
 
 /// The columns of a table's files and how they are written. Partition columns are in the log, not in the files.
 #[derive(Debug)]
@@ -228,7 +241,7 @@ fn sorting_columns(schema: &Schema, descriptor: &SchemaDescriptor) -> Option<Vec
         let index = schema.index_of(name).ok()?;
         (0..descriptor.num_columns()).find(|leaf| descriptor.get_column_root_idx(*leaf) == index)
     };
-    let columns: Vec<_> = SORT_COLUMNS
+    let columns: Vec<_> = sort_columns(schema)
         .iter()
         .filter_map(|name| leaf_of(name))
         .map(|leaf| SortingColumn {

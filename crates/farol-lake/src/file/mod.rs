@@ -22,6 +22,6 @@ mod upload;
 pub use columns::log_statistics_columns;
 pub use encoder::{Encoded, FileEncoder, encode};
 pub use error::FileError;
-pub use layout::{Layout, Purpose, SORT_COLUMNS};
+pub use layout::{Layout, Purpose, sort_columns};
 pub use row_groups::{RowGroupLimits, row_groups};
 pub(crate) use upload::{FileStream, Written, upload};

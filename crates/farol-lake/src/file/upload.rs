@@ -44,13 +44,11 @@ pub(crate) async fn upload(
     layout: &Arc<Layout>,
     event_date: Option<i32>,
     batches: Vec<RecordBatch>,
+    row_groups: RowGroupLimits,
 ) -> Result<Written, FileError> {
     let name = FileName::new(event_date)?;
     let layout = Arc::clone(layout);
-    let encoded = blocking("encodes", move || {
-        encode(&layout, batches, RowGroupLimits::default())
-    })
-    .await?;
+    let encoded = blocking("encodes", move || encode(&layout, batches, row_groups)).await?;
     let uploaded_at = SystemTime::now();
     let Encoded {
         bytes,

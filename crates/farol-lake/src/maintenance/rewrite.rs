@@ -26,7 +26,7 @@ use object_store::ObjectStore;
 use super::footers::widest_row_bytes;
 use super::plan::LiveFile;
 use crate::error::LakeError;
-use crate::file::{FileStream, Layout, SORT_COLUMNS, Written};
+use crate::file::{FileStream, Layout, Written, sort_columns};
 
 /// So many batches fit into the memory for sorting. Batches are sized by what their rows take when encoded, which
 /// is a third of what they take in memory; merging spilled runs holds two batches of each.
@@ -166,7 +166,7 @@ fn ordering(schema: &SchemaRef) -> Result<Option<LexOrdering>, DataFusionError> 
         descending: false,
         nulls_first: true,
     };
-    let columns: Vec<_> = SORT_COLUMNS
+    let columns: Vec<_> = sort_columns(schema)
         .iter()
         .filter(|name| schema.index_of(name).is_ok())
         .map(|name| Ok(PhysicalSortExpr::new(col(name, schema)?, options)))

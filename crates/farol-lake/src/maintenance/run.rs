@@ -14,8 +14,8 @@ use crate::table::Table;
 /// How often files are looked for that can be deleted: that lists the whole table.
 const CLEANING_INTERVAL: Duration = Duration::from_hours(1);
 
-/// Where the jobs' partials are.
-const PARTIALS: &str = "partials/";
+/// Where the jobs' partials and their rollups are.
+const PARTIALS: [&str; 2] = ["partials/", "rollups/"];
 
 /// How the maintenance role works.
 #[derive(Debug, Clone)]
@@ -86,7 +86,7 @@ async fn maintain(
         return Ok(());
     };
     // Partials are merged, not copied: the jobs' own maintenance does that.
-    if !name.starts_with(PARTIALS) {
+    if !PARTIALS.iter().any(|folder| name.starts_with(folder)) {
         compact_and_tell(&table, &options.compact).await?;
     }
     if clean {

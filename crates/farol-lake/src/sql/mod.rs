@@ -20,11 +20,12 @@ use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use farol_events::Kind;
 use tokio::sync::Mutex;
 
+use crate::commit::Marks;
 use crate::error::LakeError;
 use crate::joined::Joined;
 use crate::lake::Lake;
 use crate::spec::{ACTIONS, TableSpec};
-use crate::table::Table;
+use crate::table::{Table, logged_rows};
 
 /// Memory that queries of one session may hold before they spill to disk.
 const QUERY_MEMORY_BYTES: usize = 1 << 30;
@@ -38,6 +39,20 @@ pub struct Session {
     context: SessionContext,
     /// The tables that are there. The handles are kept: each reads on from where it has read its log to.
     tables: Mutex<BTreeMap<String, Table>>,
+}
+
+/// A table at a version.
+pub struct Seen {
+    /// The handle on it.
+    pub table: Table,
+    /// The version.
+    pub version: i64,
+    /// Farol's marks there.
+    pub marks: Marks,
+    /// Rows, as far as the log counts them.
+    pub rows: u64,
+    /// Its rows, to be registered under any name.
+    pub provider: Arc<dyn TableProvider>,
 }
 
 impl Session {
@@ -116,6 +131,26 @@ impl Session {
         let delta = table.snapshot().await?;
         delta.update_datafusion_session(&self.context.state())?;
         Ok(delta.table_provider().await?)
+    }
+
+    /// A table of the lake at its newest version, with what the log says there; `None` where it is not there yet.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub async fn seen(&self, name: &str) -> Result<Option<Seen>, LakeError> {
+        let Some(table) = self.table(name).await? else {
+            return Ok(None);
+        };
+        let (version, marks) = table.version_and_marks("farol/").await?;
+        let delta = table.files_at(Some(version.unsigned_abs())).await?;
+        delta.update_datafusion_session(&self.context.state())?;
+        Ok(Some(Seen {
+            version,
+            marks,
+            rows: logged_rows(&delta)?,
+            provider: delta.table_provider().await?,
+            table,
+        }))
     }
 
     async fn table(&self, name: &str) -> Result<Option<Table>, LakeError> {

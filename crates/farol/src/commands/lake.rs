@@ -1,10 +1,7 @@
 //! `farol lake …`: looks after the tables.
 
-use std::sync::Arc;
-
 use farol_ingest::verify;
-use farol_jobs::Job;
-use farol_jobs::step::Runner;
+use farol_jobs::compact::MergeReport;
 use farol_lake::maintenance::{self, CompactOptions, VacuumOptions};
 use farol_lake::{Lake, Table};
 use serde::Serialize;
@@ -128,9 +125,10 @@ async fn compact(context: &Context, names: &[String]) -> anyhow::Result<Exit> {
     let mut overtaken = false;
     let jobs = context.jobs().await?;
     for table in &tables {
-        let job = table.name().strip_prefix("partials/");
-        if let Some(job) = job.and_then(|name| jobs.get(name)) {
-            merge_partials(context, &lake, job, &options).await?;
+        // Partials are merged rather than copied: those of one window and segment become one.
+        let merged = farol_jobs::compact::compact_table(&lake, &jobs, table, &options).await?;
+        if let Some(report) = merged {
+            tell_merged(context, table.name(), &report)?;
             progress.add(1);
             continue;
         }
@@ -160,16 +158,7 @@ async fn compact(context: &Context, names: &[String]) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Partials are merged rather than copied: those of one window and segment become one.
-async fn merge_partials(
-    context: &Context,
-    lake: &Lake,
-    job: &Arc<Job>,
-    options: &CompactOptions,
-) -> anyhow::Result<()> {
-    let mut runner = Runner::open(lake, job.clone()).await?;
-    let report = farol_jobs::compact::compact(&mut runner, options).await?;
-    let table = job.table_name();
+fn tell_merged(context: &Context, table: &str, report: &MergeReport) -> anyhow::Result<()> {
     if context.json {
         return output::json(&serde_json::json!({
             "table": table, "files_removed": report.files_removed,

@@ -242,3 +242,14 @@ fn secrets_are_not_printed() {
     let (config, _) = parse("kafka: {properties: {sasl.password: hunter2}}").unwrap();
     assert!(!format!("{config:?}").contains("hunter2"));
 }
+
+#[test]
+fn a_time_zone_is_one_of_the_database() {
+    let (config, _) = parse("jobs: {time_zone: Europe/London}").unwrap();
+    assert_eq!(config.jobs.time_zone.to_string(), "Europe/London");
+    let error = parse("jobs:\n  time_zone: Europe/Londn\n").unwrap_err();
+    assert!(
+        error.contains(":2:") && error.contains("did you mean `Europe/London`?"),
+        "{error}"
+    );
+}

@@ -114,12 +114,6 @@ impl Config {
         if self.jobs.max_series == 0 {
             return refuse("jobs.max_series must be more than nothing".to_owned());
         }
-        if self.jobs.time_zone != "UTC" {
-            return refuse(format!(
-                "jobs.time_zone: days are those of UTC in this version, not of `{}`; leave it out",
-                self.jobs.time_zone
-            ));
-        }
         Ok(())
     }
 }
@@ -196,8 +190,8 @@ impl Default for Kafka {
 pub struct Jobs {
     /// How often jobs look for new rows.
     pub interval: Span,
-    /// The time zone of days.
-    pub time_zone: String,
+    /// The time zone of days, weeks, months and years.
+    pub time_zone: farol_jobs::TimeZone,
     /// Segments of one job at the most.
     pub max_series: u64,
     /// The tags that stand for the word `tags` among a job's segments.
@@ -208,7 +202,7 @@ impl Default for Jobs {
     fn default() -> Self {
         Self {
             interval: seconds(2),
-            time_zone: "UTC".to_owned(),
+            time_zone: farol_jobs::TimeZone::UTC,
             max_series: 100_000,
             tags: farol_jobs::Tags::default(),
         }
