@@ -12,7 +12,8 @@
 //!   [`Mode::Recompute`] computes the windows that they touched whole, as a higher revision.
 //! * [`run`] plays the role: every job a task of its own, so that a failing one stops no other.
 //! * [`replace`] puts whole windows in the place of others: a backfill, or what was missed.
-//! * [`views`] is what SQL sees; [`progress`] how far each job is; [`compact`] keeps partials few.
+//! * [`views`] is what SQL sees, [`dictionary`] what it means; [`progress`] how far each job is; [`compact`] keeps
+//!   partials few.
 //!
 //! **Exactly once.** A commit of partials carries the mark `farol/job/<name>`: the input's version that they cover. It
 //! demands the mark where the step found it. So of two processes that do the same step one is overtaken, and looks
@@ -21,6 +22,7 @@
 mod aggregate;
 pub mod compact;
 pub mod definition;
+pub mod dictionary;
 mod error;
 mod health;
 pub mod progress;

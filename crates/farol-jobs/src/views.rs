@@ -31,6 +31,7 @@ use crate::aggregate::view;
 use crate::definition::{
     Job, Jobs, WINDOW_START, Width, context, suggestion, time_literal, time_type,
 };
+use crate::dictionary;
 use crate::error::JobError;
 
 /// The schema that holds the tables of partials.
@@ -69,6 +70,7 @@ pub async fn register(session: &Session, jobs: &Jobs) -> Result<(), JobError> {
     }
     let function = MeasuresFunction { sources };
     outer.register_udtf("measures", Arc::new(function));
+    session.describe(&dictionary::relations(jobs)).await?;
     Ok(())
 }
 

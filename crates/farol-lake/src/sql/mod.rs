@@ -1,15 +1,19 @@
 //! SQL over the lake: a session that sees every table at one version each.
 //!
 //! Raw tables are there under their names even before their first event; `dead_letters_open` is the view of
-//! the dead letters that no replay has stored yet. A session sees the versions that were newest when it was
+//! the dead letters that no replay has stored yet, `views` are questions that everybody asks, and the table
+//! `data_dictionary` says what all of it means. A session sees the versions that were newest when it was
 //! opened or last refreshed, so that a query never mixes two states of a table.
 
+pub mod dictionary;
 pub mod functions;
+pub mod views;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
+use datafusion::common::DataFusionError;
 use datafusion::datasource::TableProvider;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::SendableRecordBatchStream;
@@ -18,6 +22,8 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use farol_events::Kind;
 use tokio::sync::Mutex;
+
+use dictionary::Relation;
 
 use crate::error::LakeError;
 use crate::lake::Lake;
@@ -41,14 +47,7 @@ pub struct Session {
 impl Session {
     /// Opens every table of the lake at its newest version.
     pub async fn open(lake: &Lake) -> Result<Self, LakeError> {
-        let config = SessionConfig::new()
-            .with_information_schema(true)
-            .with_default_catalog_and_schema("farol", "public")
-            .set_str("datafusion.sql_parser.dialect", "postgres");
-        let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(FairSpillPool::new(QUERY_MEMORY_BYTES)))
-            .build_arc()?;
-        let context = SessionContext::new_with_config_rt(config, runtime);
+        let context = context()?;
         functions::register(&context);
         let session = Self {
             lake: lake.clone(),
@@ -56,6 +55,7 @@ impl Session {
             tables: Mutex::default(),
         };
         session.refresh().await?;
+        session.describe(&[]).await?;
         Ok(session)
     }
 
@@ -68,7 +68,14 @@ impl Session {
             .await?;
         self.register(ACTIONS, &TableSpec::actions()).await?;
         self.context.sql(&open_dead_letters()).await?;
+        views::register(&self.context).await?;
         Ok(())
+    }
+
+    /// Writes the table `data_dictionary` anew: the lake's own tables and views, and those that others have made
+    /// known to the session.
+    pub async fn describe(&self, more: &[Relation]) -> Result<(), LakeError> {
+        Ok(dictionary::register(&self.context, more).await?)
     }
 
     /// Runs one statement. Only reading is allowed: tables change through commits alone.
@@ -129,6 +136,18 @@ impl Session {
         self.context.register_table(name, provider)?;
         Ok(())
     }
+}
+
+/// A context without tables, bounded in memory.
+fn context() -> Result<SessionContext, DataFusionError> {
+    let config = SessionConfig::new()
+        .with_information_schema(true)
+        .with_default_catalog_and_schema("farol", "public")
+        .set_str("datafusion.sql_parser.dialect", "postgres");
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(QUERY_MEMORY_BYTES)))
+        .build_arc()?;
+    Ok(SessionContext::new_with_config_rt(config, runtime))
 }
 
 /// Dead letters that no raw table holds a row of.
