@@ -7,6 +7,7 @@
 
 pub mod dictionary;
 pub mod functions;
+mod running;
 pub mod views;
 
 use std::collections::BTreeMap;
@@ -19,11 +20,13 @@ use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use farol_events::Kind;
 use tokio::sync::Mutex;
 
 use dictionary::Relation;
+pub use running::{Meter, Running, Scanned};
 
 use crate::error::LakeError;
 use crate::lake::Lake;
@@ -86,12 +89,23 @@ impl Session {
         &self,
         sql: &str,
     ) -> Result<(SchemaRef, SendableRecordBatchStream), LakeError> {
+        let running = self.start(sql).await?;
+        Ok((running.schema(), running.rows))
+    }
+
+    /// The same, for whoever wants to see how far it is.
+    ///
+    /// # Errors
+    /// Where the statement is wrong, or would change something.
+    pub async fn start(&self, sql: &str) -> Result<Running, LakeError> {
         let options = SQLOptions::new()
             .with_allow_ddl(false)
             .with_allow_dml(false);
         let frame = self.context.sql_with_options(sql, options).await?;
-        let stream = frame.execute_stream().await?;
-        Ok((stream.schema(), stream))
+        let tasks = Arc::new(frame.task_ctx());
+        let plan = frame.create_physical_plan().await?;
+        let rows = execute_stream(plan.clone(), tasks)?;
+        Ok(Running::new(plan, rows))
     }
 
     /// The DataFusion context, for stages that build plans of their own.
