@@ -7,6 +7,8 @@ mod harness;
 mod backlog;
 #[path = "pipeline/bad_input.rs"]
 mod bad_input;
+#[path = "pipeline/cookbook.rs"]
+mod cookbook;
 #[path = "pipeline/embedded.rs"]
 mod embedded;
 #[path = "pipeline/measures.rs"]
