@@ -13,6 +13,8 @@ mod calendars;
 mod catalogue;
 #[path = "pipeline/definitions.rs"]
 mod definitions;
+#[path = "pipeline/cookbook.rs"]
+mod cookbook;
 #[path = "pipeline/embedded.rs"]
 mod embedded;
 #[path = "pipeline/measures.rs"]

@@ -3,7 +3,7 @@
 -- Tokens are those of calls of a model: a chain or an agent repeats what its steps have used.
 WITH calls AS (
     SELECT *,
-        coalesce(operation, 'chat') NOT IN ('invoke_agent', 'chain', 'execute_tool', 'retrieval', 'guardrail', 'cache') AS is_model_call,
+        calls_model(operation) AS is_model_call,
         latency_ms > coalesce(time_to_first_token_ms, 0) AND latency_ms < 1e12 AS is_timed
     FROM traces
 )

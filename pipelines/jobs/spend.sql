@@ -4,7 +4,7 @@
 -- apart as `repeated_*`, so that it can be seen where it is all there is.
 WITH calls AS (
     SELECT *,
-        coalesce(operation, 'chat') NOT IN ('invoke_agent', 'chain', 'execute_tool', 'retrieval', 'guardrail', 'cache') AS is_model_call,
+        calls_model(operation) AS is_model_call,
         cache IN ('exact', 'semantic') AS is_hit
     FROM traces
 )

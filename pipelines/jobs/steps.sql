@@ -4,7 +4,7 @@
 WITH spans AS (
     SELECT trace_id, span_id, parent_span_id, operation, coalesce(tool_name, name) AS step, status, currency,
         CASE WHEN latency_ms >= 0 AND latency_ms < 1e12 THEN CAST(round(latency_ms * 1000) AS BIGINT) END AS latency_us,
-        CASE WHEN coalesce(operation, 'chat') NOT IN ('invoke_agent', 'chain', 'execute_tool', 'retrieval', 'guardrail', 'cache') THEN cost END AS cost
+        CASE WHEN calls_model(operation) THEN cost END AS cost
     FROM traces
     WHERE trace_id IS NOT NULL AND span_id IS NOT NULL
 ), children AS (

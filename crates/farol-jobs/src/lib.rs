@@ -16,7 +16,8 @@
 //! * [`renewal`] computes all of a job anew after its definition was changed.
 //! * [`explain`] says how a job's SQL is planned and what it costs.
 //! * [`rollup`] keeps partials merged into hours and days, for views of wide windows.
-//! * [`views`] is what SQL sees; [`progress`] how far each job is; [`compact`] keeps partials few.
+//! * [`views`] is what SQL sees, [`dictionary`] what it means; [`progress`] how far each job is; [`compact`] keeps
+//!   partials few.
 //!
 //! **Exactly once.** A commit of partials carries the mark `farol/job/<name>`: the input's version that they cover, and of
 //! several inputs a mark for each. It demands the marks where the step found them. So of two processes that do the same step one is overtaken, and looks
@@ -26,6 +27,7 @@ mod aggregate;
 mod bounds;
 pub mod compact;
 pub mod definition;
+pub mod dictionary;
 mod error;
 pub mod explain;
 mod grain;

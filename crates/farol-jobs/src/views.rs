@@ -30,6 +30,7 @@ use farol_lake::sql::Session;
 use crate::aggregate::view;
 use crate::bounds::bounds;
 use crate::definition::{Job, Jobs, context, suggestion};
+use crate::dictionary;
 use crate::error::JobError;
 use crate::grain::{Edge, Grain, TimeZone};
 use crate::held_back::readable;
@@ -78,6 +79,7 @@ pub async fn register(session: &Session, jobs: &Jobs) -> Result<(), JobError> {
     }
     let function = MeasuresFunction { sources, time_zone };
     outer.register_udtf("measures", Arc::new(function));
+    session.describe(&dictionary::relations(jobs)).await?;
     Ok(())
 }
 

@@ -93,6 +93,7 @@ async fn dispatch(context: Context, command: Command) -> anyhow::Result<Exit> {
         Command::Emit(arguments) => emit::run(&context, arguments).await,
         Command::Simulate(arguments) => simulate::run(&context, arguments).await,
         Command::Sql(arguments) => commands::sql::run(&context, &arguments).await,
+        Command::Docs(arguments) => commands::docs::run(&context, &arguments).await,
         Command::Status => commands::status::run(&context).await,
         Command::Job(command) => commands::job::run(&context, command).await,
         Command::Trigger(command) => commands::trigger::run(&context, command).await,

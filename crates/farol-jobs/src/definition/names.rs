@@ -164,5 +164,8 @@ fn is_taken(name: &str) -> bool {
         "partials",
         "public",
     ];
+    let views = farol_lake::sql::views::VIEWS;
     taken.contains(&name)
+        || name == farol_lake::sql::dictionary::DATA_DICTIONARY
+        || views.iter().any(|view| view.name == name)
 }

@@ -2,23 +2,32 @@
 //!
 //! Raw tables are there under their names even before their first event; `dead_letters_open` is the view of
 //! the dead letters that no replay has stored yet, and `feedback_unmatched` and `evaluations_unmatched` are what has not
-//! found the call that it is about. A session sees the versions that were newest when it was
+//! found the call that it is about. `views` are questions that everybody asks, and the table
+//! `data_dictionary` says what all of it means. A session sees the versions that were newest when it was
 //! opened or last refreshed, so that a query never mixes two states of a table.
 
+pub mod dictionary;
 pub mod functions;
+mod running;
+pub mod views;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
+use datafusion::common::DataFusionError;
 use datafusion::datasource::TableProvider;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use farol_events::Kind;
 use tokio::sync::Mutex;
+
+use dictionary::Relation;
+pub use running::{Meter, Running, Scanned};
 
 use crate::commit::Marks;
 use crate::error::LakeError;
@@ -58,14 +67,7 @@ pub struct Seen {
 impl Session {
     /// Opens every table of the lake at its newest version.
     pub async fn open(lake: &Lake) -> Result<Self, LakeError> {
-        let config = SessionConfig::new()
-            .with_information_schema(true)
-            .with_default_catalog_and_schema("farol", "public")
-            .set_str("datafusion.sql_parser.dialect", "postgres");
-        let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(FairSpillPool::new(QUERY_MEMORY_BYTES)))
-            .build_arc()?;
-        let context = SessionContext::new_with_config_rt(config, runtime);
+        let context = context()?;
         functions::register(&context);
         let session = Self {
             lake: lake.clone(),
@@ -73,6 +75,7 @@ impl Session {
             tables: Mutex::default(),
         };
         session.refresh().await?;
+        session.describe(&[]).await?;
         Ok(session)
     }
 
@@ -89,7 +92,14 @@ impl Session {
             self.register(joined.table(), &joined.spec()).await?;
             self.context.sql(&joined.unmatched_view()).await?;
         }
+        views::register(&self.context).await?;
         Ok(())
+    }
+
+    /// Writes the table `data_dictionary` anew: the lake's own tables and views, and those that others have made
+    /// known to the session.
+    pub async fn describe(&self, more: &[Relation]) -> Result<(), LakeError> {
+        Ok(dictionary::register(&self.context, more).await?)
     }
 
     /// Runs one statement. Only reading is allowed: tables change through commits alone.
@@ -100,12 +110,23 @@ impl Session {
         &self,
         sql: &str,
     ) -> Result<(SchemaRef, SendableRecordBatchStream), LakeError> {
+        let running = self.start(sql).await?;
+        Ok((running.schema(), running.rows))
+    }
+
+    /// The same, for whoever wants to see how far it is.
+    ///
+    /// # Errors
+    /// Where the statement is wrong, or would change something.
+    pub async fn start(&self, sql: &str) -> Result<Running, LakeError> {
         let options = SQLOptions::new()
             .with_allow_ddl(false)
             .with_allow_dml(false);
         let frame = self.context.sql_with_options(sql, options).await?;
-        let stream = frame.execute_stream().await?;
-        Ok((stream.schema(), stream))
+        let tasks = Arc::new(frame.task_ctx());
+        let plan = frame.create_physical_plan().await?;
+        let rows = execute_stream(plan.clone(), tasks)?;
+        Ok(Running::new(plan, rows))
     }
 
     /// The DataFusion context, for stages that build plans of their own.
@@ -170,6 +191,18 @@ impl Session {
         self.context.register_table(name, provider)?;
         Ok(())
     }
+}
+
+/// A context without tables, bounded in memory.
+fn context() -> Result<SessionContext, DataFusionError> {
+    let config = SessionConfig::new()
+        .with_information_schema(true)
+        .with_default_catalog_and_schema("farol", "public")
+        .set_str("datafusion.sql_parser.dialect", "postgres");
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(QUERY_MEMORY_BYTES)))
+        .build_arc()?;
+    Ok(SessionContext::new_with_config_rt(config, runtime))
 }
 
 /// Dead letters that no raw table holds a row of.

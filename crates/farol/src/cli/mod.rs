@@ -16,7 +16,9 @@ use crate::simulate::SimulateArgs;
 
 pub use jobs::{JobCommand, JobNewArgs, JobRecomputeArgs, JobRunArgs};
 pub use lake::{DlqCommand, DlqFilter, LakeCommand, ResetTo, TopicsCommand};
-pub use read::{CheckArgs, CompletionsArgs, SqlArgs, SqlFormat, TailArgs, TailFrom};
+pub use read::{
+    CheckArgs, CompletionsArgs, DocsArgs, DocsFormat, SqlArgs, SqlFormat, TailArgs, TailFrom,
+};
 pub use roles::{BrokerArgs, Role, RunArgs, UpArgs};
 pub use triggers::{TriggerCommand, TriggerTestArgs};
 
@@ -87,6 +89,8 @@ pub enum Command {
     Simulate(SimulateArgs),
     /// Ask the tables in SQL: one query, a file, or a prompt
     Sql(SqlArgs),
+    /// Print the data dictionary: what tables, views, jobs, functions and rules mean
+    Docs(DocsArgs),
     /// Say how far each input partition is read, what became of it, and how far jobs, triggers and publisher are
     Status,
     /// Check the configuration, and pipelines, before anything starts

@@ -13,7 +13,9 @@ use clap::{Args, ValueEnum};
     farol sql \"SELECT * FROM traces\" --format parquet -o traces.parquet\n\n\
     The tables are traces, feedback, costs, evaluations, dead_letters; the view dead_letters_open\n\
     leaves out what a replay has stored. Each job is a view (performance, spend); measures('performance', '1 hour',\n\
-    'service') is the same at another grain, series every measure in long form. An ordinary query reads what is committed when it starts.")]
+    'service') is the same at another grain, series every measure in long form. Other views are sessions, conversations,\n\
+    prompt_versions, models, slow_traces, failed_traces and trace_tree; `farol docs` says what columns mean.\n\
+    An ordinary query reads what is committed when it starts.")]
 pub struct SqlArgs {
     /// One query; without it and without -f, a prompt
     pub query: Option<String>,
@@ -41,6 +43,31 @@ pub enum SqlFormat {
     Ndjson,
     /// A Parquet file (needs -o)
     Parquet,
+}
+
+/// Arguments of `farol docs`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    farol docs traces                 the columns of a table\n  \
+    farol docs performance sessions   a job with its measures, and a view\n  \
+    farol docs > dictionary.md        all of it\n\n\
+    It is made from the definitions, your own jobs and rules among them. SQL finds the columns in the table\n\
+    data_dictionary.")]
+pub struct DocsArgs {
+    /// Tables, views, jobs, functions or rules [default: all]
+    pub names: Vec<String>,
+    /// How to print it [default: markdown; json with --json]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<DocsFormat>,
+}
+
+/// How the data dictionary is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DocsFormat {
+    /// For people
+    Markdown,
+    /// One JSON object
+    Json,
 }
 
 /// Arguments of `farol check`.

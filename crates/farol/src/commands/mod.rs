@@ -4,6 +4,7 @@ pub mod broker;
 pub mod check;
 pub mod completions;
 pub mod dlq;
+pub mod docs;
 pub mod job;
 pub mod lake;
 mod offsets;

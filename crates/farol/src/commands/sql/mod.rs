@@ -1,6 +1,11 @@
 //! `farol sql`: one query, the queries of a file, or a prompt. Rows are printed as they come.
 
 mod cells;
+mod completion;
+mod describe;
+mod history;
+mod names;
+mod progress;
 mod prompt;
 mod sink;
 mod split;
@@ -21,6 +26,7 @@ use crate::context::Context;
 use crate::exit::{Exit, usage};
 use crate::output;
 
+use progress::Watch;
 use sink::Sink;
 
 /// Runs `farol sql`.
@@ -36,7 +42,7 @@ pub async fn run(context: &Context, arguments: &SqlArgs) -> anyhow::Result<Exit>
     }
     let Some(text) = queries(arguments)? else {
         let tables = open(context).await?;
-        return prompt::run(tables, format).await;
+        return prompt::run(tables, format, context.quiet).await;
     };
     let queries = split::statements(&text);
     if queries.is_empty() {
@@ -49,10 +55,15 @@ pub async fn run(context: &Context, arguments: &SqlArgs) -> anyhow::Result<Exit>
     }
     let session = open(context).await?.session;
     match &arguments.output {
-        Some(file) => to_file(&session, &queries, format, file).await?,
+        Some(file) => {
+            let watch = Watch::over_file(context.quiet);
+            to_file(&session, &queries, format, file, watch).await?;
+        }
         None => {
+            let watch = Watch::over_screen(context.quiet);
             for query in &queries {
-                to_stdout(&session, query, format).await?;
+                let sink = Sink::new(format, Box::new(std::io::stdout()));
+                print(&session, query, sink, watch).await?;
             }
         }
     }
@@ -113,24 +124,30 @@ fn queries(arguments: &SqlArgs) -> anyhow::Result<Option<String>> {
 
 /// Runs one query and prints its rows on standard output; how many there were.
 pub async fn to_stdout(session: &Session, query: &str, format: SqlFormat) -> anyhow::Result<u64> {
-    print(
-        session,
-        query,
-        Sink::new(format, Box::new(std::io::stdout())),
-    )
-    .await
+    let sink = Sink::new(format, Box::new(std::io::stdout()));
+    print(session, query, sink, Watch::Nobody).await
 }
 
 /// Runs one query and prints its rows; how many there were.
-async fn print(session: &Session, query: &str, mut sink: Sink) -> anyhow::Result<u64> {
-    let (schema, mut batches) = session.query(query).await.map_err(innermost)?;
-    sink.begin(&schema)?;
+async fn print(
+    session: &Session,
+    query: &str,
+    mut sink: Sink,
+    watch: Watch,
+) -> anyhow::Result<u64> {
+    let mut running = session.start(query).await.map_err(innermost)?;
+    let mut progress = watch.start(running.meter());
+    sink.begin(&running.schema())?;
     let mut rows = 0;
-    while let Some(batch) = batches.next().await {
+    while let Some(batch) = running.rows.next().await {
         let batch = batch.map_err(innermost)?;
+        if watch == Watch::UntilRows {
+            progress = None;
+        }
         rows += batch.num_rows() as u64;
         sink.write(&batch)?;
     }
+    drop(progress);
     sink.finish()?;
     Ok(rows)
 }
@@ -146,6 +163,7 @@ async fn to_file(
     queries: &[String],
     format: SqlFormat,
     file: &Path,
+    watch: Watch,
 ) -> anyhow::Result<()> {
     let directory = match file.parent() {
         Some(parent) if parent != Path::new("") => parent,
@@ -161,7 +179,8 @@ async fn to_file(
     let mut rows = 0;
     for query in queries {
         let out = partial.as_file().try_clone().with_context(unwritable)?;
-        rows += print(session, query, Sink::new(format, Box::new(out))).await?;
+        let sink = Sink::new(format, Box::new(out));
+        rows += print(session, query, sink, watch).await?;
     }
     partial.persist(file).with_context(unwritable)?;
     tracing::info!("{rows} rows written to {}", file.display());

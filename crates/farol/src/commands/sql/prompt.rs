@@ -1,47 +1,28 @@
-//! The prompt: a line editor with history, statements that end with a semicolon, a few commands of its
+//! The prompt: a line editor with history and completion, statements that end with a semicolon, a few commands of its
 //! own. Ctrl-C stops a query, not the prompt.
 
-use std::path::PathBuf;
 use std::time::Instant;
 
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
-use rustyline::{Config, Editor};
+use rustyline::{CompletionType, Config, Editor};
 
 use crate::cli::SqlFormat;
 use crate::exit::{Exit, told};
 
+use super::completion::Assistant;
+use super::history::History;
+use super::names::Names;
+use super::progress::Watch;
 use super::sink::Sink;
-use super::{Tables, print, say, split};
+use super::{Tables, describe, print, say, split};
 
 const HELP: &str = "\
-Statements end with a semicolon. Ctrl-C stops a query, Ctrl-D leaves.
-  \\d            the tables
-  \\d TABLE      a table's columns
+Statements end with a semicolon. Tab completes names. Ctrl-C stops a query, Ctrl-D leaves.
+  \\d            the tables and views
+  \\d NAME       the columns of one of them, with their meaning
   \\f FORMAT     how rows are printed: table, csv, json, ndjson
   \\q            leave";
-
-/// The tables and views of the lake, for `\d`.
-const TABLES: [(&str, &str); 9] = [
-    ("traces", "one operation of an application a row"),
-    ("feedback", "what people say about answers"),
-    ("costs", "lines of spend"),
-    ("evaluations", "scores of judges, programs and people"),
-    (
-        "dead_letters",
-        "records that could not become rows, and why",
-    ),
-    ("dead_letters_open", "those that no replay has stored"),
-    (
-        "performance, spend",
-        "measures of these jobs, by window and segment; other jobs' likewise",
-    ),
-    (
-        "measures(…)",
-        "the same at any grain: measures('performance', '1 hour', 'service')",
-    ),
-    ("series", "every measure in long form"),
-];
 
 /// What the prompt was told.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,22 +36,27 @@ enum Line<'a> {
     Sql,
 }
 
+/// The line editor.
+type LineEditor = Editor<Assistant, FileHistory>;
+
 /// Runs the prompt until its end.
-pub(super) async fn run(tables: Tables, format: SqlFormat) -> anyhow::Result<Exit> {
+pub(super) async fn run(tables: Tables, format: SqlFormat, quiet: bool) -> anyhow::Result<Exit> {
     let config = Config::builder()
         .history_ignore_space(true)
         .max_history_size(10_000)?
+        .completion_type(CompletionType::List)
         .build();
-    let mut editor: Editor<(), FileHistory> = Editor::with_config(config)?;
-    let history = history_file();
-    if let Some(file) = &history {
-        // No history yet is no error.
-        let _ = editor.load_history(file);
-    }
+    let mut editor = LineEditor::with_config(config)?;
+    editor.set_helper(Some(Assistant {
+        names: Names::of(&tables.session, &tables.jobs).await?,
+        before: String::new(),
+    }));
+    let mut history = History::open(&mut editor);
     say("farol sql: \\? for help, \\q to leave")?;
     let mut prompt = Prompt {
         tables,
         format,
+        quiet,
         text: String::new(),
     };
     loop {
@@ -79,10 +65,17 @@ pub(super) async fn run(tables: Tables, format: SqlFormat) -> anyhow::Result<Exi
         } else {
             "   ... "
         };
+        if let Some(assistant) = editor.helper_mut() {
+            assistant.before.clone_from(&prompt.text);
+        }
         let line = tokio::task::block_in_place(|| editor.readline(mark));
         match line {
             Ok(line) => {
-                if prompt.take(&line, &mut editor).await? {
+                let taken = prompt.take(&line);
+                if let Some(entry) = &taken.entry {
+                    history.add(&mut editor, entry)?;
+                }
+                if prompt.act(taken.act).await? {
                     break;
                 }
             }
@@ -91,91 +84,99 @@ pub(super) async fn run(tables: Tables, format: SqlFormat) -> anyhow::Result<Exi
             Err(error) => return Err(error.into()),
         }
     }
-    if let Some(file) = &history
-        && let Err(error) = editor.save_history(file)
-    {
-        tracing::warn!("cannot keep the history in {}: {error}", file.display());
-    }
     Ok(Exit::Done)
+}
+
+/// What a line leads to.
+struct Taken {
+    /// For the history.
+    entry: Option<String>,
+    act: Act,
+}
+
+enum Act {
+    /// The statement goes on with the next line.
+    Wait,
+    Command(String),
+    Queries(Vec<String>),
 }
 
 struct Prompt {
     tables: Tables,
     format: SqlFormat,
+    quiet: bool,
     text: String,
 }
 
 impl Prompt {
-    /// Takes one line; whether it was the last.
-    async fn take(
-        &mut self,
-        line: &str,
-        editor: &mut Editor<(), FileHistory>,
-    ) -> anyhow::Result<bool> {
-        if self.text.is_empty() {
-            let read = read(line);
-            if read != Line::Sql {
-                editor.add_history_entry(line)?;
-            }
-            match read {
-                Line::Quit => return Ok(true),
-                Line::Help => say(HELP)?,
-                Line::Tables => {
-                    for (name, what) in TABLES {
-                        say(&format!("{name:<18} {what}"))?;
-                    }
-                }
-                Line::Columns(table) => self.columns(table).await?,
-                Line::Format(name) => self.set_format(name)?,
-                Line::Unknown(what) => say(&format!("there is no {what}; \\? for help"))?,
-                Line::Sql => {}
-            }
-            if read != Line::Sql {
-                return Ok(false);
-            }
+    /// Takes one line.
+    fn take(&mut self, line: &str) -> Taken {
+        if self.text.is_empty() && read(line) != Line::Sql {
+            return Taken {
+                entry: Some(line.to_owned()),
+                act: Act::Command(line.to_owned()),
+            };
         }
         self.text.push_str(line);
         self.text.push('\n');
-        if split::is_complete(&self.text) {
-            let text = std::mem::take(&mut self.text);
-            if !text.trim().is_empty() {
-                editor.add_history_entry(text.trim())?;
+        if !split::is_complete(&self.text) {
+            return Taken {
+                entry: None,
+                act: Act::Wait,
+            };
+        }
+        let text = std::mem::take(&mut self.text);
+        let entry = text.trim();
+        Taken {
+            entry: (!entry.is_empty()).then(|| entry.to_owned()),
+            act: Act::Queries(split::statements(&text)),
+        }
+    }
+
+    /// Does what a line asked for; whether it was the last.
+    async fn act(&mut self, act: Act) -> anyhow::Result<bool> {
+        match act {
+            Act::Wait => {}
+            Act::Queries(queries) => {
+                for query in queries {
+                    self.query(&query).await?;
+                }
             }
-            for query in split::statements(&text) {
-                self.query(&query).await?;
+            Act::Command(line) => {
+                let session = &self.tables.session;
+                let done = match read(&line) {
+                    Line::Quit => return Ok(true),
+                    Line::Help => say(HELP),
+                    Line::Tables => describe::relations(session).await,
+                    Line::Columns(name) => describe::columns(session, name).await,
+                    Line::Format(name) => self.set_format(name),
+                    Line::Unknown(what) => say(&format!("there is no {what}; \\? for help")),
+                    Line::Sql => Ok(()),
+                };
+                if let Err(error) = done {
+                    eprintln!("{}", told(&error));
+                }
             }
         }
         Ok(false)
     }
 
+    /// Runs a query over the newest versions. What goes wrong with it is told, and ends nothing.
     async fn query(&mut self, query: &str) -> anyhow::Result<()> {
         let began = Instant::now();
-        self.tables.refresh().await?;
-        let sink = Sink::new(self.format, Box::new(std::io::stdout()));
+        let answer = async {
+            self.tables.refresh().await?;
+            let sink = Sink::new(self.format, Box::new(std::io::stdout()));
+            let watch = Watch::over_screen(self.quiet);
+            print(&self.tables.session, query, sink, watch).await
+        };
         tokio::select! {
-            outcome = print(&self.tables.session, query, sink) => match outcome {
+            outcome = answer => match outcome {
                 Ok(_) if self.format == SqlFormat::Table => say(&format!("in {:.2?}", began.elapsed()))?,
                 Ok(_) => {}
                 Err(error) => eprintln!("{}", told(&error)),
             },
             _ = tokio::signal::ctrl_c() => eprintln!("stopped"),
-        }
-        Ok(())
-    }
-
-    async fn columns(&self, table: &str) -> anyhow::Result<()> {
-        match self
-            .tables
-            .session
-            .query(&format!("SELECT * FROM {table} LIMIT 0"))
-            .await
-        {
-            Ok((schema, _)) => {
-                for field in schema.fields() {
-                    say(&format!("{:<24} {}", field.name(), field.data_type()))?;
-                }
-            }
-            Err(error) => eprintln!("{error}"),
         }
         Ok(())
     }
@@ -204,16 +205,6 @@ fn read(line: &str) -> Line<'_> {
         (word, _) if word.starts_with('\\') => Line::Unknown(word),
         _ => Line::Sql,
     }
-}
-
-/// Where the history is kept: the user's state directory, if it can be made.
-fn history_file() -> Option<PathBuf> {
-    let state = std::env::var_os("XDG_STATE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state")))?;
-    let directory = state.join("farol");
-    std::fs::create_dir_all(&directory).ok()?;
-    Some(directory.join("sql_history"))
 }
 
 #[cfg(test)]

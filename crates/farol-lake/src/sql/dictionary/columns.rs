@@ -1,0 +1,140 @@
+//! What columns mean that no event brings along: those that Farol computes, where a row came from, dead letters and
+//! actions. What events bring is told by farol-events' field table.
+
+use farol_events::Kind;
+use farol_events::field::{Requirement, fields};
+
+/// What a column of a stored table means. Empty for a column that is not known.
+pub fn described(table: &str, column: &str) -> String {
+    let kind = Kind::ALL.into_iter().find(|kind| kind.table() == table);
+    let field = kind.and_then(|kind| fields(kind).iter().find(|field| field.name == column));
+    let Some(field) = field else {
+        return own(table, column).to_owned();
+    };
+    let mut text = field.doc.to_owned();
+    if !field.known_values.is_empty() {
+        text.push_str(" Known values: ");
+        text.push_str(&field.known_values.join(", "));
+        text.push('.');
+    }
+    match field.requirement {
+        Requirement::Required => text.push_str(" Required."),
+        Requirement::Identity => {
+            text.push_str(" An event has at least one of ");
+            text.push_str(&kind.map(Kind::identity).unwrap_or_default().join(", "));
+            text.push('.');
+        }
+        Requirement::Optional => {}
+    }
+    text
+}
+
+/// What a column is counted in, by its name: names end with their unit, and money is in the currency beside it.
+pub fn unit(column: &str) -> Option<&'static str> {
+    match column {
+        "cost" | "amount" | "cost_avoided" | "cost_computed" => Some("currency"),
+        "cost_usd" => Some("USD"),
+        _ if column.ends_with("_ms") => Some("ms"),
+        _ if column.ends_with("_tokens") => Some("tokens"),
+        _ if column.ends_with("_rate") || column.ends_with("_ratio") => Some("ratio"),
+        _ => None,
+    }
+}
+
+fn own(table: &str, column: &str) -> &'static str {
+    match table {
+        "actions" => action(column),
+        "dead_letters" => dead_letter(column),
+        super::DATA_DICTIONARY => entry(column),
+        _ => computed(column),
+    }
+}
+
+fn computed(column: &str) -> &'static str {
+    match column {
+        "model" => {
+            "The model that answered (response_model), else the one that was asked for (request_model)."
+        }
+        "cost_usd" => "The cost in US dollars. NULL until prices are in effect.",
+        "cost_computed" => "The cost by the price book. NULL until prices are in effect.",
+        "cost_avoided" => {
+            "What the call would have cost had a cache not answered it. NULL until prices are in effect."
+        }
+        "cost_source" => {
+            "Where the cost comes from: the application, or the price book. NULL until prices are in effect."
+        }
+        "price_version" => "The version of the price book. NULL until prices are in effect.",
+        "cost_missing_reason" => "Why no cost is known. NULL until prices are in effect.",
+        _ => origin(column),
+    }
+}
+
+fn origin(column: &str) -> &'static str {
+    match column {
+        "event_date" => {
+            "The day of event_time, UTC. Tables are partitioned by it: a filter on it reads those days alone."
+        }
+        "ingested_at" => "When Farol read it.",
+        "kafka_topic" => "The topic it was read from.",
+        "kafka_partition" => "The partition.",
+        "kafka_offset" => "The record's offset there.",
+        "kafka_entry" => "Its place in the record: 0 where a record holds one event.",
+        _ => "",
+    }
+}
+
+fn dead_letter(column: &str) -> &'static str {
+    match column {
+        "event_date" => "The day it was read, UTC.",
+        "kafka_key" => "The record's key.",
+        "headers" => {
+            "The record's headers: a JSON list of {key, value}, or {key, value_base64} where that is not text."
+        }
+        "reason_code" => {
+            "Why it could not become a row, in a word: invalid_json, invalid_event_time, too_large."
+        }
+        "reason" => "Why, in words, with the place.",
+        "raw" => "The record's bytes; of one that was too large, the first 64 KiB.",
+        _ => origin(column),
+    }
+}
+
+fn action(column: &str) -> &'static str {
+    match column {
+        "sequence" => {
+            "Its number: actions are counted without a gap, in the order in which they are published."
+        }
+        "action_id" => {
+            "A hash of rule, segment, window, transition and revision: the same action has the same id."
+        }
+        "kind" => "What is to be done. Known values: alert.",
+        "rule" => "The rule that decided it.",
+        "segment" => "The segment that it is about: a JSON object.",
+        "alert_id" => "A hash of rule and segment: all messages of one alert share it.",
+        "window_start" => "The window that decided it: its start.",
+        "window_end" => "The window's end.",
+        "revision" => {
+            "How often what was said of this window was changed by late data; the highest counts."
+        }
+        "cause" => "Why it was said. Known values: changed, renotified, withdrawn.",
+        "state" => {
+            "The alert's state from then on. Known values: ok, warning, alert, no_data, recovered."
+        }
+        "previous_state" => "The state before.",
+        "since" => "When the state began.",
+        "severity" => "How bad it is. Known values: info, warning, critical.",
+        "body" => "The message as it is published: JSON with its evidence.",
+        _ => "",
+    }
+}
+
+fn entry(column: &str) -> &'static str {
+    match column {
+        "table_name" => "The table or view.",
+        "column_name" => "The column. NULL in the row about the table or view itself.",
+        "data_type" => "The column's type; of a table or view, which of the two it is.",
+        "unit" => "What the column is counted in.",
+        "description" => "What it means.",
+        _ => "",
+    }
+}

@@ -1,0 +1,187 @@
+//! The dictionary as a page of Markdown.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use farol_jobs::{Better, Job, Mode};
+use farol_lake::sql::dictionary::{Relation, RelationColumn};
+use farol_triggers::Rule;
+use farol_triggers::condition::Condition;
+
+use crate::config::Span;
+
+use super::catalog::Catalog;
+
+const INTRODUCTION: &str = "\
+# Data dictionary
+
+What every table, view, job, function and rule of Farol means. This page is written by `farol docs` from their definitions;
+`farol docs NAME` prints one of them, with your own jobs and rules among them, and SQL finds the columns in the table
+`data_dictionary`:
+
+```sql
+SELECT column_name, data_type, unit, description FROM data_dictionary WHERE table_name = 'traces';
+```
+
+Times are UTC. NULL means that it is not known; it is never written as 0. Money is decimal, beside its currency: amounts of
+different currencies are never added. Tokens and cost count where a model is called (`calls_model(operation)`): spans around
+a call often repeat what the calls inside of them used.
+";
+
+/// The whole page.
+pub(super) fn page(catalog: &Catalog) -> String {
+    format!("{INTRODUCTION}{}", sections(catalog))
+}
+
+/// What the catalog holds, without the introduction.
+pub(super) fn sections(catalog: &Catalog) -> String {
+    let mut text = String::new();
+    relations(&mut text, "Tables", &catalog.tables);
+    relations(&mut text, "Views", &catalog.views);
+    if !catalog.jobs.is_empty() {
+        text.push_str("\n## Jobs\n");
+        for (job, view) in &catalog.jobs {
+            self::job(&mut text, job, view);
+        }
+    }
+    if !catalog.functions.is_empty() {
+        text.push_str("\n## Functions\n\n");
+        let rows = catalog
+            .functions
+            .iter()
+            .map(|function| vec![code(function.call), function.description.to_owned()]);
+        table(&mut text, &["call", "what it gives"], rows);
+    }
+    if !catalog.rules.is_empty() {
+        text.push_str("\n## Rules\n");
+        for rule in &catalog.rules {
+            self::rule(&mut text, rule);
+        }
+    }
+    text
+}
+
+fn relations(text: &mut String, title: &str, relations: &[Relation]) {
+    if relations.is_empty() {
+        return;
+    }
+    // Writing to a string cannot fail.
+    let _ = write!(text, "\n## {title}\n");
+    for relation in relations {
+        let _ = write!(
+            text,
+            "\n### {}\n\n{}\n\n",
+            relation.name, relation.description
+        );
+        columns(text, relation.columns.iter());
+    }
+}
+
+fn columns<'a>(text: &mut String, columns: impl Iterator<Item = &'a RelationColumn>) {
+    let rows = columns.map(|column| {
+        vec![
+            code(&column.name),
+            column.data_type.clone(),
+            column.unit.clone().unwrap_or_default(),
+            column.description.clone(),
+        ]
+    });
+    table(text, &["column", "type", "unit", "meaning"], rows);
+}
+
+fn job(text: &mut String, job: &Job, view: &Relation) {
+    let mode = match job.mode() {
+        Mode::Incremental => "the rows that each version adds".to_owned(),
+        Mode::Recompute { reach_us } => {
+            let reach = Span(Duration::from_micros(reach_us.unsigned_abs()));
+            format!("whole windows, with what is within {reach} of them")
+        }
+    };
+    let _ = write!(
+        text,
+        "\n### {}\n\n{}\n\nReads `{}`: {mode}. Partials are in `partials.{}`.\n\n",
+        job.name(),
+        view.description,
+        job.reads(),
+        job.name()
+    );
+    let is_measure = |name: &str| job.measures().iter().any(|measure| measure.name == name);
+    columns(
+        text,
+        view.columns
+            .iter()
+            .filter(|column| !is_measure(&column.name)),
+    );
+    text.push('\n');
+    let measures = job.measures().iter().map(|measure| {
+        vec![
+            code(&measure.name),
+            code(&measure.text),
+            measure.unit.clone().unwrap_or_default(),
+            match measure.better {
+                Some(Better::Lower) => "lower".to_owned(),
+                Some(Better::Higher) => "higher".to_owned(),
+                None => String::new(),
+            },
+            measure.description.clone().unwrap_or_default(),
+        ]
+    });
+    let header = ["measure", "expression", "unit", "better", "meaning"];
+    table(text, &header, measures);
+}
+
+fn rule(text: &mut String, rule: &Rule) {
+    let _ = write!(text, "\n### {}\n\n", rule.name);
+    if let Some(description) = &rule.description {
+        let _ = write!(text, "{}.\n\n", description.trim_end_matches('.'));
+    }
+    let window = Span(Duration::from_micros(rule.window_us.unsigned_abs()));
+    let by = rule.by.iter().map(|name| code(name)).collect::<Vec<_>>();
+    let _ = writeln!(
+        text,
+        "* looks at windows of {window} of `{}`, by {}",
+        rule.job,
+        by.join(", ")
+    );
+    let _ = writeln!(text, "* fires when {}", condition(&rule.when));
+    if rule.hold_windows > 1 {
+        let _ = writeln!(text, "* and that held for {} windows", rule.hold_windows);
+    }
+    if let Some(recovers) = &rule.recover_when {
+        let _ = writeln!(text, "* recovers when {}", condition(recovers));
+    }
+    for (when, severity) in &rule.severities {
+        let when = when
+            .as_ref()
+            .map_or_else(String::new, |when| format!(" when {}", condition(when)));
+        let _ = writeln!(text, "* severity {}{when}", severity.as_str());
+    }
+    if let Some(runbook) = &rule.runbook {
+        let _ = writeln!(text, "* runbook: {runbook}");
+    }
+}
+
+fn condition(condition: &Condition) -> String {
+    code(
+        &condition
+            .text()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" "),
+    )
+}
+
+fn code(text: &str) -> String {
+    format!("`{text}`")
+}
+
+fn table(text: &mut String, header: &[&str], rows: impl Iterator<Item = Vec<String>>) {
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let names: Vec<_> = header.iter().map(|name| (*name).to_owned()).collect();
+    text.push_str(&line(&names));
+    text.push_str(&line(&vec!["---".to_owned(); header.len()]));
+    for row in rows {
+        let cells: Vec<_> = row.iter().map(|cell| cell.replace('|', "\\|")).collect();
+        text.push_str(&line(&cells));
+    }
+}

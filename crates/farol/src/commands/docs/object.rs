@@ -1,0 +1,86 @@
+//! The dictionary as one JSON object.
+
+use farol_jobs::{Better, Job};
+use farol_lake::sql::dictionary::Relation;
+use farol_triggers::Rule;
+use farol_triggers::condition::Condition;
+use serde_json::{Value, json};
+
+use super::catalog::Catalog;
+
+/// `{tables, views, jobs, functions, rules}`, each a list of objects with a name.
+pub(super) fn of(catalog: &Catalog) -> Value {
+    let relations = |relations: &[Relation]| relations.iter().map(relation).collect::<Vec<_>>();
+    let jobs: Vec<_> = catalog
+        .jobs
+        .iter()
+        .map(|(one, view)| job(one, view))
+        .collect();
+    let functions: Vec<_> = catalog
+        .functions
+        .iter()
+        .map(|function| {
+            json!({"name": function.name, "call": function.call, "description": function.description})
+        })
+        .collect();
+    let rules: Vec<_> = catalog.rules.iter().map(|one| rule(one)).collect();
+    json!({
+        "tables": relations(&catalog.tables), "views": relations(&catalog.views), "jobs": jobs,
+        "functions": functions, "rules": rules,
+    })
+}
+
+fn relation(relation: &Relation) -> Value {
+    let columns: Vec<_> = relation
+        .columns
+        .iter()
+        .map(|column| {
+            json!({"name": column.name, "type": column.data_type, "unit": column.unit, "description": column.description})
+        })
+        .collect();
+    json!({"name": relation.name, "description": relation.description, "columns": columns})
+}
+
+fn job(job: &Job, view: &Relation) -> Value {
+    let mut told = relation(view);
+    let partials: Vec<_> = job
+        .partials()
+        .iter()
+        .map(|partial| json!({"name": partial.name, "kind": partial.kind.as_str()}))
+        .collect();
+    let measures: Vec<_> = job
+        .measures()
+        .iter()
+        .map(|measure| {
+            let better = measure.better.map(|better| match better {
+                Better::Lower => "lower",
+                Better::Higher => "higher",
+            });
+            json!({"name": measure.name, "expr": measure.text, "unit": measure.unit, "better": better,
+                "description": measure.description})
+        })
+        .collect();
+    told["reads"] = json!(job.reads());
+    told["window"] = json!(job.window().to_string());
+    told["mode"] = json!(job.mode().as_str());
+    told["segments"] = json!(job.segments());
+    told["partials"] = json!(partials);
+    told["measures"] = json!(measures);
+    told
+}
+
+fn rule(rule: &Rule) -> Value {
+    let severities: Vec<_> = rule
+        .severities
+        .iter()
+        .map(|(when, severity)| {
+            json!({"when": when.as_ref().map(Condition::text), "severity": severity.as_str()})
+        })
+        .collect();
+    json!({
+        "name": rule.name, "description": rule.description, "on": rule.job,
+        "window_seconds": rule.window_us / 1_000_000, "by": rule.by, "when": rule.when.text(),
+        "recover_when": rule.recover_when.as_ref().map(Condition::text), "for_windows": rule.hold_windows,
+        "severity": severities, "runbook": rule.runbook,
+    })
+}
