@@ -21,3 +21,5 @@ mod replay;
 mod tables;
 #[path = "pipeline/triggers.rs"]
 mod triggers;
+#[path = "pipeline/ways_in.rs"]
+mod ways_in;
