@@ -72,7 +72,7 @@ def measure(o, farol, directory, series):
         made.result()
     pathlib.Path(directory, "farol.yaml").write_text(
         f"kafka: {{brokers: '{o.bootstrap}', group: bench-{run}}}\ntopics: [{{name: {topic}, kind: trace, format: json}}]\n"
-        "server: {http: null}\njobs: {max_series: 1000000}\n")
+        "server: {http: null, postgres: null, flight: null}\njobs: {max_series: 1000000}\n")
     ingest_command = [farol, "run", "--roles", "ingest", "--drain"]
     jobs_command = [farol, "run", "--roles", "jobs", "--drain"]
     sent = 0

@@ -39,7 +39,7 @@ class Place:
         topics = "".join(f"  - {{name: {topic}, kind: {kind}}}\n" for kind, topic in zip(KINDS, self.topics))
         self.topics += [f"{run}.alerts", f"{run}.metrics"]
         pathlib.Path(self.directory.name, "farol.yaml").write_text(
-            f"kafka: {{brokers: '{o.bootstrap}', group: {run}}}\ntopics:\n{topics}server: {{http: null}}\n"
+            f"kafka: {{brokers: '{o.bootstrap}', group: {run}}}\ntopics:\n{topics}server: {{http: null, postgres: null, flight: null}}\n"
             f"outputs: {{alerts: {run}.alerts, metrics: {run}.metrics}}\n")
         self.call("topics", "create")
 

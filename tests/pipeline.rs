@@ -11,10 +11,10 @@ mod bad_input;
 mod calendars;
 #[path = "pipeline/catalogue.rs"]
 mod catalogue;
-#[path = "pipeline/definitions.rs"]
-mod definitions;
 #[path = "pipeline/cookbook.rs"]
 mod cookbook;
+#[path = "pipeline/definitions.rs"]
+mod definitions;
 #[path = "pipeline/embedded.rs"]
 mod embedded;
 #[path = "pipeline/measures.rs"]
@@ -29,3 +29,5 @@ mod replay;
 mod tables;
 #[path = "pipeline/triggers.rs"]
 mod triggers;
+#[path = "pipeline/ways_in.rs"]
+mod ways_in;

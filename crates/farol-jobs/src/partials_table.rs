@@ -120,6 +120,13 @@ pub(crate) fn next_generation(job: &Job, generation: i64) -> Step {
     }
 }
 
+/// The generation of the definition at the table's newest version, whatever a handle on it was opened at.
+pub(crate) async fn generation_now(table: &Table, job: &Job) -> Result<i64, JobError> {
+    let id = definition_id(job);
+    let marks = table.marks(&id).await?;
+    Ok(marks.get(&id).copied().unwrap_or(0))
+}
+
 fn definition_id(job: &Job) -> String {
     format!("{}#definition", job.app_id())
 }

@@ -1,29 +1,44 @@
-//! What Farol serves over HTTP: health, readiness and metrics.
+//! What Farol serves: health, readiness and metrics over HTTP, and SQL over HTTP, PostgreSQL's protocol and Flight SQL.
 //!
 //! ```text
 //! roles ──RoleState──▶ Readiness ──▶ /readyz    503 with the reasons, or 200
 //! crates ──metrics facade──▶ recorder ──▶ /metrics    Prometheus text
 //!                                         /healthz   the process answers
+//!
+//! curl     ──▶ http      ┐
+//! psql, …  ──▶ postgres  ├─ connection, tls, tokens ──▶ query ──▶ farol_lake::sql, farol_jobs::views
+//! ADBC, …  ──▶ flight    ┘
 //! ```
 //!
 //! The server knows no role: each registers itself and says what keeps it from being ready. Nor does it
 //! know a metric by its value: crates record through the `metrics` facade, and the recorder that this
 //! crate installs ([`ServerState::new`]) collects them.
 
-mod health;
+mod connection;
+pub mod encode;
+mod flight;
+mod http;
+mod postgres;
+mod query;
 mod readiness;
 mod recorder;
+mod tls;
+mod tokens;
 
 use std::io;
 use std::time::Duration;
 
-use axum::Router;
-use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use connection::ConnectionOptions;
+pub use query::{QueryError, QueryOptions, QueryService};
 pub use readiness::{Readiness, RoleState};
+pub use tls::Tls;
+pub use tokens::Tokens;
+
+use connection::Connections;
 
 /// How often the recorder folds recorded histogram values together, so that they take no memory when
 /// nobody scrapes.
@@ -32,19 +47,39 @@ const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// How long requests at work may still take once the server is told to end.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
 
-/// Why the server ended.
+/// Why a server ended.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// The listening socket failed.
-    #[error("the HTTP server's socket failed: {0}")]
+    /// A socket failed.
+    #[error("the server's socket failed: {0}")]
     Socket(#[from] io::Error),
+    /// The Flight server failed.
+    #[error("the Flight server failed: {0}")]
+    Flight(#[from] tonic::transport::Error),
+    /// A server's task failed.
+    #[error("the server's task failed: {0}")]
+    Task(#[from] tokio::task::JoinError),
 }
 
-/// What the server answers from.
-#[derive(Debug, Clone)]
+/// What the ways in to SQL share: the queries, who may ask them, and how they are reached.
+#[derive(Clone)]
+pub struct WaysIn {
+    /// Where queries run.
+    pub queries: QueryService,
+    /// Who may ask; without tokens, anybody who reaches the address.
+    pub tokens: Option<Tokens>,
+    /// The certificate; without one nothing is encrypted.
+    pub tls: Option<Tls>,
+    /// Bounds of connections.
+    pub connections: ConnectionOptions,
+}
+
+/// What the HTTP server answers from.
+#[derive(Clone)]
 pub struct ServerState {
     readiness: Readiness,
     metrics: PrometheusHandle,
+    ways: Option<WaysIn>,
 }
 
 impl ServerState {
@@ -54,7 +89,18 @@ impl ServerState {
         Self {
             readiness,
             metrics: recorder::installed(),
+            ways: None,
         }
+    }
+
+    /// Answers SQL too.
+    pub fn with_sql(mut self, ways: WaysIn) -> Self {
+        self.ways = Some(ways);
+        self
+    }
+
+    pub(crate) fn ways(&self) -> Option<&WaysIn> {
+        self.ways.as_ref()
     }
 
     /// Prometheus' text of every metric recorded so far.
@@ -63,14 +109,18 @@ impl ServerState {
     }
 }
 
-/// Serves until the token is cancelled; requests at work may then finish, within three seconds.
+/// Serves HTTP until the token is cancelled; requests at work may then finish, within three seconds.
 pub async fn serve(
     listener: TcpListener,
     state: ServerState,
+    connections: ConnectionOptions,
+    tls: Option<Tls>,
     shutdown: CancellationToken,
 ) -> Result<(), ServerError> {
     let upkeep = keep_up(state.metrics.clone());
-    let serving = axum::serve(listener, router(state))
+    let tls = tls.map(|tls| tls.acceptor("http/1.1"));
+    let connections = Connections::listen(listener, tls, connections);
+    let serving = axum::serve(connections, http::router(state))
         .with_graceful_shutdown(shutdown.clone().cancelled_owned())
         .into_future();
     tokio::select! {
@@ -83,12 +133,30 @@ pub async fn serve(
     }
 }
 
-fn router(state: ServerState) -> Router {
-    Router::new()
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(health::metrics))
-        .with_state(state)
+/// Serves PostgreSQL's protocol until the token is cancelled.
+pub async fn serve_postgres(
+    listener: TcpListener,
+    ways: WaysIn,
+    shutdown: CancellationToken,
+) -> Result<(), ServerError> {
+    let talking = ways.queries.talking().clone();
+    talking
+        .spawn(postgres::serve(listener, ways, shutdown))
+        .await?;
+    Ok(())
+}
+
+/// Serves Flight SQL until the token is cancelled; requests at work may then finish, within three seconds.
+pub async fn serve_flight(
+    listener: TcpListener,
+    ways: WaysIn,
+    shutdown: CancellationToken,
+) -> Result<(), ServerError> {
+    let talking = ways.queries.talking().clone();
+    talking
+        .spawn(flight::serve(listener, ways, shutdown))
+        .await??;
+    Ok(())
 }
 
 /// Never ends: it is dropped with the server.
@@ -100,7 +168,7 @@ async fn keep_up(metrics: PrometheusHandle) {
     }
 }
 
-async fn patience(shutdown: &CancellationToken) {
+pub(crate) async fn patience(shutdown: &CancellationToken) {
     shutdown.cancelled().await;
     tokio::time::sleep(SHUTDOWN_GRACE).await;
 }
@@ -126,11 +194,13 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let task = tokio::spawn(serve(
-            listener,
-            ServerState::new(readiness),
-            shutdown.clone(),
-        ));
+        let connections = ConnectionOptions {
+            connections_max: 16,
+            idle_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(10),
+        };
+        let state = ServerState::new(readiness);
+        let task = tokio::spawn(serve(listener, state, connections, None, shutdown.clone()));
         Running {
             address,
             shutdown,

@@ -108,6 +108,21 @@ fn describe() {
         "Steps of triggers, or of one rule, that failed; each is tried again"
     );
     describe_gauge!(
+        "farol_queries_running",
+        Unit::Count,
+        "Queries at work, of all ways in"
+    );
+    describe_counter!(
+        "farol_queries_total",
+        Unit::Count,
+        "Queries that ended, by outcome: ok, cancelled, or PostgreSQL's code of the failure"
+    );
+    describe_histogram!(
+        "farol_query_seconds",
+        Unit::Seconds,
+        "Time that a query took, from its place to its last row"
+    );
+    describe_gauge!(
         "farol_memory_bytes",
         Unit::Bytes,
         "Memory held, by pool: ingest (records in flight), dedup"

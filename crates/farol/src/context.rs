@@ -8,6 +8,7 @@ use farol_jobs::{Jobs, Sources};
 use farol_kafka::{EmbeddedBroker, KafkaConfig};
 use farol_lake::Lake;
 use farol_lake::maintenance::{MaintenanceOptions, SAFE_AGE};
+use farol_server::{ConnectionOptions, QueryOptions};
 use farol_triggers::Rules;
 use tokio_util::sync::CancellationToken;
 
@@ -187,6 +188,29 @@ impl Context {
             dedup_memory_bytes: ingest.dedup.memory.bytes(),
             event_time_past: ingest.event_time_range.past.0,
             event_time_future: ingest.event_time_range.future.0,
+        }
+    }
+
+    /// The bounds of queries.
+    pub fn query_options(&self) -> QueryOptions {
+        let query = &self.config.server.query;
+        QueryOptions {
+            timeout: query.timeout.0,
+            memory_bytes: query.memory.bytes(),
+            spill_bytes: query.spill.0,
+            concurrent_max: query.max_concurrent as usize,
+            queue_timeout: query.queue_timeout.0,
+            write_timeout: query.write_timeout.0,
+        }
+    }
+
+    /// The bounds of connections.
+    pub fn connection_options(&self) -> ConnectionOptions {
+        let query = &self.config.server.query;
+        ConnectionOptions {
+            connections_max: query.max_connections as usize,
+            idle_timeout: query.idle_timeout.0,
+            write_timeout: query.write_timeout.0,
         }
     }
 

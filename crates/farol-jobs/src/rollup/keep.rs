@@ -19,6 +19,7 @@ use crate::compact::MergeReport;
 use crate::definition::{Job, WINDOW_START, Width};
 use crate::error::JobError;
 use crate::grain::{Edge, Grain, edge_of};
+use crate::partials_table;
 use crate::progress::{Progress, progress};
 use crate::replace;
 use crate::step::{Runner, Stepped, is_gone, working_context};
@@ -36,6 +37,8 @@ const ALWAYS: (i64, i64) = (i64::MIN, i64::MAX);
 /// A rollup being kept.
 pub struct Rollup {
     partials: Table,
+    /// Which definition of the job the partials held when it was opened.
+    generation: i64,
     /// The job with the rollup's windows, and its table.
     runner: Runner,
 }
@@ -52,7 +55,9 @@ impl Rollup {
         partials: &Table,
         level: Level,
     ) -> Result<Option<Self>, JobError> {
-        if !level.is_of(job) {
+        let standing = partials_table::standing(partials, job);
+        // Partials of another definition are not this job's to merge.
+        if !level.is_of(job) || !standing.differences.is_empty() {
             return Ok(None);
         }
         let job_of_level = level.widened(job);
@@ -67,8 +72,18 @@ impl Rollup {
         let output = lake.table(&name, &spec).await?;
         Ok(Some(Self {
             partials: partials.clone(),
+            generation: standing.generation,
             runner: Runner::over(lake, job_of_level, output, 0),
         }))
+    }
+
+    /// Whether the partials hold another definition by now: then they have another rollup.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn is_outdated(&self) -> Result<bool, JobError> {
+        let now = partials_table::generation_now(&self.partials, &self.runner.job).await?;
+        Ok(now != self.generation)
     }
 
     /// Takes one step: what versions of the partials added is merged into the rollup, in one commit.

@@ -64,6 +64,10 @@ async fn bring_level(
         let Some(rollup) = kept.get_mut(&level) else {
             continue;
         };
+        if rollup.is_outdated().await? {
+            kept.remove(&level);
+            continue;
+        }
         loop {
             match rollup.step().await? {
                 Stepped::Level | Stepped::Advanced { behind: 0, .. } => break,

@@ -12,6 +12,7 @@ use farol_triggers::{Rules, TriggerError};
 use serde::Serialize;
 
 use crate::cli::CheckArgs;
+use crate::commands::roles::ways_in_files;
 use crate::config::{self, Loaded, Sources};
 use crate::context::{job_sources, lake_uri, load_jobs, load_rules};
 use crate::exit::{Exit, usage};
@@ -106,6 +107,7 @@ pub async fn run(
 
 /// Everything that a configuration puts into effect.
 async fn pipelines(loaded: &Loaded) -> anyhow::Result<(Jobs, Rules)> {
+    ways_in_files(&loaded.config.server).map_err(usage)?;
     let jobs = load_jobs(&loaded.config).await?;
     let rules = load_rules(&loaded.config, &jobs)?;
     Ok((jobs, rules))

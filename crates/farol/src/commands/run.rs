@@ -19,7 +19,7 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> anyhow::Result<Exit>
     }
     context.say_not_in_effect();
     let shutdown = context.shutdown()?;
-    let http = roles::bind_http(context, &arguments.roles).await?;
+    let listeners = roles::bind(context, &arguments.roles).await?;
     let kafka = context.kafka()?;
     let names: Vec<_> = arguments.roles.iter().map(|role| role.as_str()).collect();
     tracing::info!(
@@ -36,7 +36,7 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> anyhow::Result<Exit>
         kafka: kafka.config.clone(),
         drain: arguments.drain,
         shutdown,
-        http,
+        listeners,
     };
     let outcome = roles::play(context, plan).await;
     kafka.shutdown();

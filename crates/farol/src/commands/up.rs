@@ -16,7 +16,7 @@ use crate::flow;
 use crate::output;
 use crate::simulate;
 
-use super::roles::{self, Plan};
+use super::roles::{self, Addresses, Plan};
 use super::topics;
 
 /// Runs everything until a signal.
@@ -25,14 +25,14 @@ pub async fn run(context: Context, arguments: UpArgs) -> anyhow::Result<Exit> {
     let held = hold(&context.dir)?;
     context.say_not_in_effect();
     let shutdown = context.shutdown()?;
-    let http = roles::bind_http(&context, &Role::ALL).await?;
+    let listeners = roles::bind(&context, &Role::ALL).await?;
     let kafka = context.kafka()?;
     let created = topics::ensure(&context, &kafka.config).await?;
     tracing::debug!(
         "{} topics created",
         created.iter().filter(|topic| topic.created).count()
     );
-    say_addresses(&context, &kafka, roles::address_of(http.as_ref()))?;
+    say_addresses(&context, &kafka, &listeners.addresses())?;
     let demo = arguments
         .demo
         .then(|| spawn_demo(context.clone(), shutdown.clone()));
@@ -43,7 +43,7 @@ pub async fn run(context: Context, arguments: UpArgs) -> anyhow::Result<Exit> {
         kafka: kafka.config.clone(),
         drain: false,
         shutdown: shutdown.clone(),
-        http,
+        listeners,
     };
     let outcome = roles::play(&context, plan).await;
     shutdown.cancel();
@@ -92,16 +92,14 @@ fn hold(directory: &Path) -> anyhow::Result<File> {
     Ok(file)
 }
 
-fn say_addresses(
-    context: &Context,
-    kafka: &Kafka,
-    http: Option<std::net::SocketAddr>,
-) -> anyhow::Result<()> {
+fn say_addresses(context: &Context, kafka: &Kafka, served: &Addresses) -> anyhow::Result<()> {
     let embedded = context.config.kafka.brokers.is_none();
     if context.json {
         return output::json(&serde_json::json!({
             "kafka": kafka.config.brokers, "embedded_broker": embedded, "lake": context.lake_uri(),
-            "http": http.map(|address| address.to_string()), "dir": context.dir,
+            "http": served.http.map(|address| address.to_string()),
+            "postgres": served.postgres.map(|address| address.to_string()),
+            "flight": served.flight.map(|address| address.to_string()), "dir": context.dir,
         }));
     }
     let broker = if embedded {
@@ -112,10 +110,30 @@ fn say_addresses(
     output::line("farol is up; Ctrl-C stops it")?;
     output::line(&format!("  kafka  {}{broker}", kafka.config.brokers))?;
     output::line(&format!("  lake   {}", context.lake_uri()))?;
-    if let Some(address) = http {
+    let scheme = |plain| match context.config.server.tls.certificate {
+        Some(_) => format!("{plain}s"),
+        None => plain.to_owned(),
+    };
+    if let Some(address) = served.http {
         output::line(&format!(
-            "  http   http://{address}/readyz, /healthz, /metrics"
+            "  http   {}://{address}/readyz, /healthz, /metrics, /api/v1/sql",
+            scheme("http")
         ))?;
+    }
+    if let Some(address) = served.postgres {
+        output::line(&format!(
+            "  psql   psql -h {} -p {} farol",
+            address.ip(),
+            address.port()
+        ))?;
+    }
+    if let Some(address) = served.flight {
+        let scheme = if scheme("grpc") == "grpc" {
+            "grpc"
+        } else {
+            "grpc+tls"
+        };
+        output::line(&format!("  adbc   {scheme}://{address} (Flight SQL)"))?;
     }
     let dir = if context.dir == Path::new("./farol-data") {
         String::new()

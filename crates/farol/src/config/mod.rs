@@ -17,7 +17,7 @@ mod units;
 use std::path::{Path, PathBuf};
 
 pub use error::ConfigError;
-pub use types::{Config, Topic};
+pub use types::{Config, Server, Topic};
 #[cfg(test)]
 use units::ByteSize;
 pub use units::Span;

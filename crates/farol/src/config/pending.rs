@@ -4,15 +4,12 @@
 use super::types::{Config, Format};
 
 /// Sections and keys without effect, as prefixes of dotted paths.
-const PENDING: [&str; 9] = [
+const PENDING: [&str; 6] = [
     "outputs.fine_tuning",
     "outputs.prompt_update",
     "outputs.budget",
     "outputs.rollout",
     "outputs.routing",
-    "server.postgres",
-    "server.flight",
-    "server.tokens_file",
     "retention",
 ];
 

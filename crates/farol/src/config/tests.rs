@@ -229,12 +229,33 @@ fn what_is_set_without_effect_is_named() {
     assert_eq!(
         not_in_effect,
         [
-            "server.flight",
             "retention.text",
             "topic a (kind otlp_spans is not read yet)",
             "topic b (format avro is not read yet)"
         ]
     );
+}
+
+#[test]
+fn the_lake_is_not_opened_to_others_by_accident() {
+    for text in [
+        "server: {postgres: '0.0.0.0:5480'}",
+        "server: {flight: '[::]:5481'}",
+    ] {
+        let error = parse(text).unwrap_err();
+        assert!(error.contains("server.tokens_file"), "{error}");
+    }
+    parse("server: {postgres: '0.0.0.0:5480', flight: '[::]:5481', tokens_file: tokens}").unwrap();
+    // Health and metrics may be asked from elsewhere; SQL over HTTP is then refused by the server.
+    parse("server: {http: '0.0.0.0:8480'}").unwrap();
+    for text in [
+        "server: {tls: {certificate: a.pem}}",
+        "server: {query: {timeout: 0s}}",
+        "server: {query: {max_concurrent: 0}}",
+    ] {
+        let error = parse(text).unwrap_err();
+        assert!(error.starts_with("server."), "{error}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The configuration's types. A default here is the default everywhere.
 
 mod ingest;
+mod server;
 mod topics;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use super::error::ConfigError;
 use super::units::{ByteSize, Span};
 
 pub use ingest::Ingest;
+pub use server::Server;
 pub use topics::{Format, Outputs, Topic, TopicKind};
 
 /// Everything that can be configured.
@@ -110,6 +112,9 @@ impl Config {
             if span.0.is_zero() {
                 return refuse(format!("{key} must be more than nothing"));
             }
+        }
+        if let Err(wrong) = self.server.validate() {
+            return refuse(wrong);
         }
         if self.jobs.max_series == 0 {
             return refuse("jobs.max_series must be more than nothing".to_owned());
@@ -221,31 +226,6 @@ impl Default for Triggers {
     fn default() -> Self {
         Self {
             max_age: seconds(3_600),
-        }
-    }
-}
-
-/// Addresses to serve at; `None` is not served.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Server {
-    /// Health, metrics and the API.
-    pub http: Option<SocketAddr>,
-    /// PostgreSQL's protocol.
-    pub postgres: Option<SocketAddr>,
-    /// Arrow Flight SQL.
-    pub flight: Option<SocketAddr>,
-    /// A file of tokens that are let in.
-    pub tokens_file: Option<PathBuf>,
-}
-
-impl Default for Server {
-    fn default() -> Self {
-        Self {
-            http: Some(loopback(8480)),
-            postgres: Some(loopback(5480)),
-            flight: Some(loopback(5481)),
-            tokens_file: None,
         }
     }
 }

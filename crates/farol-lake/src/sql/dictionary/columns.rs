@@ -4,8 +4,13 @@
 use farol_events::Kind;
 use farol_events::field::{Requirement, fields};
 
+use crate::joined::{CALL_COLUMNS, Joined};
+
 /// What a column of a stored table means. Empty for a column that is not known.
 pub fn described(table: &str, column: &str) -> String {
+    if let Some(joined) = Joined::ALL.into_iter().find(|known| known.table() == table) {
+        return of_joined(joined, column);
+    }
     let kind = Kind::ALL.into_iter().find(|kind| kind.table() == table);
     let field = kind.and_then(|kind| fields(kind).iter().find(|field| field.name == column));
     let Some(field) = field else {
@@ -27,6 +32,24 @@ pub fn described(table: &str, column: &str) -> String {
         Requirement::Optional => {}
     }
     text
+}
+
+/// What a column of a joined table means: the call's, or what was said about it.
+fn of_joined(joined: Joined, column: &str) -> String {
+    if column == "event_time" {
+        return "When the call ended that it is about: it counts in the window of the answer."
+            .to_owned();
+    }
+    if column == joined.own_time() {
+        return "When it was given or happened.".to_owned();
+    }
+    match CALL_COLUMNS.iter().find(|(name, _)| *name == column) {
+        Some((_, of_call)) => format!(
+            "Of the call that it is about: {}",
+            described("traces", of_call)
+        ),
+        None => described(joined.kind().table(), column),
+    }
 }
 
 /// What a column is counted in, by its name: names end with their unit, and money is in the currency beside it.

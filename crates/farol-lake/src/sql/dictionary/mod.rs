@@ -22,6 +22,7 @@ use farol_events::Kind;
 
 use super::views::{self, Header, VIEWS};
 use super::{DEAD_LETTERS, functions, open_dead_letters};
+use crate::joined::Joined;
 use crate::spec::{ACTIONS, TableSpec};
 
 pub use columns::{described, unit};
@@ -87,6 +88,9 @@ pub async fn without_rows() -> Result<SessionContext> {
         context.register_table(name, Arc::new(EmptyTable::new(spec.schema)))?;
     }
     context.sql(&open_dead_letters()).await?;
+    for joined in Joined::ALL {
+        context.sql(&joined.unmatched_view()).await?;
+    }
     views::register(&context).await?;
     register(&context, &[]).await?;
     Ok(context)
@@ -113,6 +117,20 @@ pub async fn relations(context: &SessionContext) -> Result<Vec<Relation>> {
         description: "The dead letters that no replay has stored.".to_owned(),
         columns: of_schema(&letters, |column| described(DEAD_LETTERS, column)),
     });
+    for joined in Joined::ALL {
+        let kind = joined.kind();
+        relations.push(Relation {
+            name: joined.unmatched().to_owned(),
+            kind: RelationKind::View,
+            description: format!(
+                "What of {} has not found the call that it is about.",
+                kind.table()
+            ),
+            columns: of_schema(&TableSpec::raw(kind).schema, |column| {
+                described(kind.table(), column)
+            }),
+        });
+    }
     for view in VIEWS {
         let header = Header::read(view.text);
         let schema = context.table_provider(view.name).await?.schema();
@@ -143,7 +161,8 @@ fn stored() -> Vec<(&'static str, TableSpec)> {
         (DEAD_LETTERS, TableSpec::dead_letters()),
         (ACTIONS, TableSpec::actions()),
     ];
-    raw.into_iter().chain(own).collect()
+    let joined = Joined::ALL.map(|joined| (joined.table(), joined.spec()));
+    raw.into_iter().chain(joined).chain(own).collect()
 }
 
 fn of_schema(schema: &SchemaRef, describe: impl Fn(&str) -> String) -> Vec<RelationColumn> {

@@ -5,9 +5,8 @@
 //! ```
 
 mod drain;
+mod listen;
 mod stage;
-
-use std::net::SocketAddr;
 
 use anyhow::Context as _;
 use farol_ingest::IngestReport;
@@ -15,13 +14,13 @@ use farol_jobs::Jobs;
 use farol_kafka::KafkaConfig;
 use farol_server::{Readiness, ServerState};
 use farol_triggers::Rules;
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Role;
 use crate::context::Context;
 use drain::Drain;
+pub use listen::{Addresses, Listeners, bind, ways_in_files};
 use stage::{Ended, Stage};
 
 /// What the roles are to do.
@@ -34,26 +33,8 @@ pub struct Plan<'a> {
     pub drain: bool,
     /// Cancelled to finish the batch in hand and end.
     pub shutdown: CancellationToken,
-    /// The HTTP server's socket, where that role is played.
-    pub http: Option<TcpListener>,
-}
-
-/// Binds the HTTP server's address, so that a taken one is told before anything starts.
-pub async fn bind_http(context: &Context, roles: &[Role]) -> anyhow::Result<Option<TcpListener>> {
-    let Some(address) = context
-        .config
-        .server
-        .http
-        .filter(|_| roles.contains(&Role::Server))
-    else {
-        return Ok(None);
-    };
-    let listener = TcpListener::bind(address).await.with_context(|| {
-        format!(
-            "cannot serve HTTP at {address} (another farol? choose another with --set server.http=HOST:PORT, or null)"
-        )
-    })?;
-    Ok(Some(listener))
+    /// The server's sockets, where that role is played.
+    pub listeners: Listeners,
 }
 
 /// Plays the roles until the token is cancelled, a drain is done, or one of them fails. Gives ingest's
@@ -64,8 +45,8 @@ pub async fn play(context: &Context, plan: Plan<'_>) -> anyhow::Result<Option<In
     let readiness = Readiness::default();
     // Before any role starts: what is recorded before the recorder is installed goes nowhere.
     let server = plan
-        .http
-        .is_some()
+        .listeners
+        .any()
         .then(|| ServerState::new(readiness.clone()));
     let drain = Drain::default();
     let stop = plan.shutdown.child_token();
@@ -85,8 +66,8 @@ pub async fn play(context: &Context, plan: Plan<'_>) -> anyhow::Result<Option<In
         stage.enter(*role);
     }
     stage.tidy();
-    if let (Some(listener), Some(state)) = (plan.http, server) {
-        stage.serve(listener, state);
+    if let Some(state) = server {
+        stage.serve(plan.listeners, state)?;
     }
     if plan.drain && !plan.roles.contains(&Role::Ingest) {
         drain.next(None, plan.roles, &stop);
@@ -122,14 +103,9 @@ async fn pipelines(context: &Context, roles: &[Role]) -> anyhow::Result<(Jobs, R
     let uses = |any: &[Role]| any.iter().any(|role| roles.contains(role));
     if uses(&[Role::Triggers]) {
         context.pipelines().await
-    } else if uses(&[Role::Jobs, Role::Publisher, Role::Maintenance]) {
+    } else if uses(&[Role::Jobs, Role::Publisher, Role::Maintenance, Role::Server]) {
         Ok((context.jobs().await?, Rules::default()))
     } else {
         Ok((Jobs::default(), Rules::default()))
     }
-}
-
-/// The address that was bound, which may be another than the configured one (port 0).
-pub fn address_of(listener: Option<&TcpListener>) -> Option<SocketAddr> {
-    listener.and_then(|listener| listener.local_addr().ok())
 }

@@ -7,14 +7,14 @@ use farol_ingest::{Health, Ingest, IngestReport};
 use farol_jobs::{Jobs, RunOptions};
 use farol_kafka::KafkaConfig;
 use farol_lake::{Lake, maintenance};
-use farol_server::{Readiness, ServerState};
+use farol_server::{QueryService, Readiness, ServerState, WaysIn};
 use farol_triggers::Rules;
 use farol_triggers::publisher::{self, PublisherOptions};
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::drain::Drain;
+use super::listen::Listeners;
 use crate::allocator;
 use crate::cli::Role;
 use crate::context::Context;
@@ -63,13 +63,57 @@ impl Stage<'_> {
         }
     }
 
-    /// Answers on the socket.
-    pub fn serve(&mut self, listener: TcpListener, state: ServerState) {
-        let stop = self.stop.clone();
-        self.tasks.spawn(async move {
-            farol_server::serve(listener, state, stop).await?;
-            Ok(Ended::Other)
-        });
+    /// Answers on the sockets.
+    pub fn serve(&mut self, listeners: Listeners, state: ServerState) -> anyhow::Result<()> {
+        let context = self.context;
+        let queries = QueryService::new(
+            self.lake.clone(),
+            self.jobs.clone(),
+            context.query_options(),
+        )
+        .context("the operating system gives no threads for queries")?;
+        let ways = WaysIn {
+            queries,
+            tokens: listeners.tokens,
+            tls: listeners.tls,
+            connections: context.connection_options(),
+        };
+        if let Some(listener) = listeners.http {
+            // Who may ask is not known: then only this machine may.
+            let is_open = ways.tokens.is_none()
+                && listener
+                    .local_addr()
+                    .is_ok_and(|address| !address.ip().is_loopback());
+            let state = if is_open {
+                state
+            } else {
+                state.with_sql(ways.clone())
+            };
+            let (connections, tls, stop) = (
+                ways.connections.clone(),
+                ways.tls.clone(),
+                self.stop.clone(),
+            );
+            self.tasks.spawn(async move {
+                farol_server::serve(listener, state, connections, tls, stop).await?;
+                Ok(Ended::Other)
+            });
+        }
+        if let Some(listener) = listeners.postgres {
+            let (ways, stop) = (ways.clone(), self.stop.clone());
+            self.tasks.spawn(async move {
+                farol_server::serve_postgres(listener, ways, stop).await?;
+                Ok(Ended::Other)
+            });
+        }
+        if let Some(listener) = listeners.flight {
+            let (ways, stop) = (ways, self.stop.clone());
+            self.tasks.spawn(async move {
+                farol_server::serve_flight(listener, ways, stop).await?;
+                Ok(Ended::Other)
+            });
+        }
+        Ok(())
     }
 
     /// Ingest blocks, so it has a thread of its own.

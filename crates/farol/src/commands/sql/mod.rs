@@ -1,6 +1,5 @@
 //! `farol sql`: one query, the queries of a file, or a prompt. Rows are printed as they come.
 
-mod cells;
 mod completion;
 mod describe;
 mod history;

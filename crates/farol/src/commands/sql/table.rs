@@ -8,7 +8,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
-use super::cells;
+use farol_server::encode::parts_as_json;
 
 /// Rows that are looked at before the first is printed.
 const ROWS_MEASURED: usize = 1_000;
@@ -59,7 +59,7 @@ impl TableSink {
     }
 
     pub(super) fn write(&mut self, batch: &RecordBatch) -> anyhow::Result<()> {
-        let batch = cells::flatten(batch)?;
+        let batch = parts_as_json(batch)?;
         let options = FormatOptions::default().with_null("");
         let columns: Vec<ArrayFormatter> = batch
             .columns()

@@ -1,4 +1,4 @@
-//! Values as text: what a table shows, and what CSV holds where a value has parts.
+//! Values with parts (lists, maps, structs) as JSON text: for formats and protocols that have no such values.
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
@@ -7,8 +7,8 @@ use arrow::json::WriterBuilder;
 use arrow::json::writer::LineDelimited;
 use std::sync::Arc;
 
-/// Whether a value of the type has parts, so that text formats write it as JSON.
-fn has_parts(data_type: &DataType) -> bool {
+/// Whether a value of the type has parts.
+pub(crate) fn has_parts(data_type: &DataType) -> bool {
     match data_type {
         DataType::Dictionary(_, values) => has_parts(values),
         other => other.is_nested(),
@@ -16,7 +16,10 @@ fn has_parts(data_type: &DataType) -> bool {
 }
 
 /// The batch with every column that has parts turned into JSON text.
-pub(super) fn flatten(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+///
+/// # Errors
+/// Where a value cannot be written as JSON.
+pub fn parts_as_json(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     if !batch
         .schema()
         .fields()
@@ -40,7 +43,7 @@ pub(super) fn flatten(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
 }
 
 /// Each value as JSON; null stays null.
-fn json_text(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+pub(crate) fn json_text(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     const BEFORE: &str = "{\"v\":";
     let batch = RecordBatch::try_from_iter_with_nullable([("v", Arc::clone(column), true)])?;
     let mut lines = Vec::new();
@@ -75,7 +78,7 @@ mod tests {
             ("b", Arc::new(Int64Array::from(vec![7, 8])) as ArrayRef),
         ])
         .unwrap();
-        let flat = flatten(&batch).unwrap();
+        let flat = parts_as_json(&batch).unwrap();
         let texts: Vec<_> = flat.column(0).as_string::<i32>().iter().collect();
         assert_eq!(texts, [Some("[1,null]"), None]);
         assert_eq!(flat.column(1), batch.column(1));
