@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use arrow::array::AsArray;
 use arrow::datatypes::{Int64Type, Schema, TimestampMicrosecondType};
-use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::functions_aggregate::expr_fn::count_distinct;
 use datafusion::logical_expr::{LogicalPlan, ident};
@@ -256,7 +256,7 @@ impl Sample {
         version: i64,
     ) -> Result<Vec<Upload>, JobError> {
         let uploads = if runner.job.mode().is_recompute() {
-            recompute::windows(runner, self.rows.clone(), &self.windows, version).await?
+            recompute::windows(runner, &self.rows, &self.windows, version).await?
         } else {
             let frame = contributions(context, &runner.job, self.rows.clone(), None).await?;
             runner.upload(frame, Series::Limited).await?

@@ -72,7 +72,7 @@ pub(crate) async fn range(
 /// Computes these windows from rows of the input, to see what comes of them.
 pub(crate) async fn windows(
     runner: &mut Runner,
-    rows: Arc<dyn TableProvider>,
+    rows: &InputRows,
     windows: &BTreeSet<i64>,
     revision: i64,
 ) -> Result<(Vec<Upload>, u64), JobError> {

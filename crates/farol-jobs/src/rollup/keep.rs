@@ -94,24 +94,24 @@ impl Rollup {
     pub async fn step(&mut self) -> Result<Stepped, JobError> {
         let from = progress(&self.runner.output, &self.runner.job).await?;
         let Some(version) = from.version else {
-            return self.rebuild(from).await;
+            return self.rebuild(&from).await;
         };
         let Some(additions) = self.partials.additions(version, LIMITS).await? else {
-            return self.rebuild(from).await;
+            return self.rebuild(&from).await;
         };
         if additions.through == version {
             return Ok(Stepped::Level);
         }
         let stepped = match replaced_ranges(&self.runner.job, &additions.replaced_by) {
-            Some(range) if range.is_empty() => self.append(from, &additions).await,
+            Some(range) if range.is_empty() => self.append(&from, &additions).await,
             Some(range) => {
-                self.replace(from, &additions, range.widened(self.width()))
+                self.replace(&from, &additions, range.widened(self.width()))
                     .await
             }
-            None => return self.rebuild(from).await,
+            None => return self.rebuild(&from).await,
         };
         match stepped {
-            Err(error) if is_gone(&error) => self.rebuild(from).await,
+            Err(error) if is_gone(&error) => self.rebuild(&from).await,
             other => other,
         }
     }
@@ -129,10 +129,14 @@ impl Rollup {
         self.runner.job.window()
     }
 
-    async fn append(&mut self, from: Progress, additions: &Additions) -> Result<Stepped, JobError> {
+    async fn append(
+        &mut self,
+        from: &Progress,
+        additions: &Additions,
+    ) -> Result<Stepped, JobError> {
         let uploads = self.added(&additions.files, None).await?;
         let rows = uploads.iter().map(|upload| upload.rows).sum();
-        let steps = self.steps(&from, additions.through);
+        let steps = self.steps(from, additions.through);
         let commit = Commit::append(steps, uploads);
         fail_point!("rollups.before_commit", |_| Err(JobError::Failpoint(
             "rollups.before_commit"
@@ -145,7 +149,7 @@ impl Rollup {
     }
 
     /// Makes the whole rollup anew from the partials of the newest version.
-    async fn rebuild(&mut self, from: Progress) -> Result<Stepped, JobError> {
+    async fn rebuild(&mut self, from: &Progress) -> Result<Stepped, JobError> {
         let version = self.partials.refresh().await?;
         let nothing = Additions {
             through: version,
@@ -163,7 +167,7 @@ impl Rollup {
     /// what they hold of other windows.
     async fn replace(
         &mut self,
-        from: Progress,
+        from: &Progress,
         additions: &Additions,
         Range(start, end): Range,
     ) -> Result<Stepped, JobError> {
@@ -185,7 +189,7 @@ impl Rollup {
             uploads.extend(replace::outside(&mut self.runner, &replacement, range).await?);
         }
         let rows = uploads.iter().map(|upload| upload.rows).sum();
-        let steps = self.steps(&from, additions.through);
+        let steps = self.steps(from, additions.through);
         fail_point!("rollups.before_commit", |_| Err(JobError::Failpoint(
             "rollups.before_commit"
         )));
