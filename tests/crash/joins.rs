@@ -69,7 +69,11 @@ impl Sender {
     /// Thumbs for calls of the burst before, of this one, of the next and of none; and some of old ones again.
     fn thumbs(&mut self) -> Vec<Record> {
         let mut events = Vec::new();
-        let of_bursts = [Some(self.bursts), self.bursts.checked_sub(1), Some(self.bursts + 1)];
+        let of_bursts = [
+            Some(self.bursts),
+            self.bursts.checked_sub(1),
+            Some(self.bursts + 1),
+        ];
         for (which, burst) in of_bursts.into_iter().enumerate() {
             for id in burst.map(Self::ids).unwrap_or_default() {
                 let about = match self.rng.random_range(0..6) {
@@ -140,7 +144,12 @@ fn independently(farol: &Farol) -> Value {
 }
 
 fn lists(rows: &[Value], names: &[&str]) -> Value {
-    let list = |row: &Value| names.iter().map(|name| row[name].clone()).collect::<Value>();
+    let list = |row: &Value| {
+        names
+            .iter()
+            .map(|name| row[name].clone())
+            .collect::<Value>()
+    };
     rows.iter().map(list).collect()
 }
 

@@ -76,7 +76,10 @@ impl Progress {
             .into_iter()
             .zip(versions)
             .map(|(guard, (from, to))| Step {
-                marks: to.map(|version| (guard.clone(), version)).into_iter().collect(),
+                marks: to
+                    .map(|version| (guard.clone(), version))
+                    .into_iter()
+                    .collect(),
                 guard,
                 from,
             })
@@ -159,7 +162,10 @@ pub async fn status(lake: &Lake, jobs: &Jobs) -> Result<Vec<JobStatus>, LakeErro
 /// Versions of a job's inputs that are there and not covered.
 async fn behind(lake: &Lake, job: &Job, progress: &Progress) -> Result<Option<i64>, LakeError> {
     let mut behind = None;
-    let versions = progress.versions().into_iter().chain(std::iter::repeat(None));
+    let versions = progress
+        .versions()
+        .into_iter()
+        .chain(std::iter::repeat(None));
     for (input, covered) in job.inputs().zip(versions) {
         if let Some(input) = lake.existing(input).await? {
             let left = input.refresh().await? - covered.unwrap_or(-1);

@@ -35,7 +35,12 @@ pub const CALL_COLUMNS: [(&str, &str); 14] = [
 ];
 
 /// What a row is known by in every table: where it was read from.
-pub const PLACE: [&str; 4] = ["kafka_topic", "kafka_partition", "kafka_offset", "kafka_entry"];
+pub const PLACE: [&str; 4] = [
+    "kafka_topic",
+    "kafka_partition",
+    "kafka_offset",
+    "kafka_entry",
+];
 
 /// A joined table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -146,17 +151,34 @@ mod tests {
     fn a_row_has_all_of_its_event_and_the_segments_of_its_call() {
         for joined in Joined::ALL {
             let spec = joined.spec();
-            let of = |name: &str| spec.schema.field_with_name(name).unwrap().data_type().clone();
+            let of = |name: &str| {
+                spec.schema
+                    .field_with_name(name)
+                    .unwrap()
+                    .data_type()
+                    .clone()
+            };
             for field in table_schema(joined.kind()).fields() {
                 assert_eq!(of(field.name()), *field.data_type(), "{}", field.name());
             }
             assert_eq!(of(joined.own_time()), of("event_time"));
             assert_eq!(of("trace_tags"), of("tags"));
-            let names: std::collections::BTreeSet<_> =
-                spec.schema.fields().iter().map(|field| field.name()).collect();
-            assert_eq!(names.len(), spec.schema.fields().len(), "no name is there twice");
+            let names: std::collections::BTreeSet<_> = spec
+                .schema
+                .fields()
+                .iter()
+                .map(|field| field.name())
+                .collect();
+            assert_eq!(
+                names.len(),
+                spec.schema.fields().len(),
+                "no name is there twice"
+            );
             assert!(of(joined.what()) == DataType::Utf8 && of("service") == DataType::Utf8);
-            assert_eq!(TableSpec::known(joined.table()).unwrap().schema, spec.schema);
+            assert_eq!(
+                TableSpec::known(joined.table()).unwrap().schema,
+                spec.schema
+            );
         }
     }
 }

@@ -67,7 +67,11 @@ impl Table {
 fn date_us(view: &LogicalFileView) -> Option<i64> {
     let date = view.partition_values_map().into_values().next().flatten()?;
     let date: NaiveDate = date.parse().ok()?;
-    Some(date.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_micros())
+    Some(
+        date.and_time(chrono::NaiveTime::MIN)
+            .and_utc()
+            .timestamp_micros(),
+    )
 }
 
 /// Whether a day has times of a range.

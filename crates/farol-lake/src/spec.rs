@@ -84,7 +84,9 @@ impl TableSpec {
             .or_else(|| (name == "dead_letters").then(Self::dead_letters))
             .or_else(|| (name == ACTIONS).then(Self::actions))
             .or_else(|| {
-                let joined = Joined::ALL.into_iter().find(|joined| joined.table() == name);
+                let joined = Joined::ALL
+                    .into_iter()
+                    .find(|joined| joined.table() == name);
                 joined.map(Joined::spec)
             })
     }

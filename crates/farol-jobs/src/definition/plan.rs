@@ -63,7 +63,11 @@ impl Planner<'_> {
         let columns = self.columns(&file).await.map_err(|error| vec![error])?;
         let partials = self.partials(&file, partials, &columns, &mut errors);
         let measures = self.measures(&file, &partials, &mut errors);
-        let inputs: Vec<_> = file.inputs().into_iter().map(|(name, _)| name.to_owned()).collect();
+        let inputs: Vec<_> = file
+            .inputs()
+            .into_iter()
+            .map(|(name, _)| name.to_owned())
+            .collect();
         let mut inputs = inputs.into_iter();
         match window.filter(|_| errors.is_empty()) {
             Some(window) => Ok(Job {

@@ -60,7 +60,8 @@ impl Found {
                 if rank.tier > most || known.is_some_and(|(known, _)| *known <= rank) {
                     continue;
                 }
-                self.best.insert(place, (rank, (self.calls.len(), kept.len())));
+                self.best
+                    .insert(place, (rank, (self.calls.len(), kept.len())));
                 wanted = true;
             }
             if wanted {
@@ -76,7 +77,11 @@ impl Found {
 
     /// The rows that found their call, with it, in the order of the rows.
     pub fn matched(&self, waiting: &Waiting) -> Result<Option<Matched>, ArrowError> {
-        let mut pairs: Vec<_> = self.best.iter().map(|(own, (_, call))| (*own, *call)).collect();
+        let mut pairs: Vec<_> = self
+            .best
+            .iter()
+            .map(|(own, (_, call))| (*own, *call))
+            .collect();
         pairs.sort_unstable();
         let (own, calls): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
         let own = waiting.gather(&own)?;

@@ -72,7 +72,10 @@ impl Before<'_> {
         let call_times = times(rows, "event_time")?.values().iter().copied();
         for range in ranges(call_times, Tier::Hour, RANGES) {
             let dated = ("event_time", true);
-            let files = self.table.files_within(self.version, dated, &[range]).await?;
+            let files = self
+                .table
+                .files_within(self.version, dated, &[range])
+                .await?;
             if files.is_empty() {
                 continue;
             }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
-use arrow::compute::{is_not_null, take_record_batch};
 use arrow::compute::kernels::zip::zip;
+use arrow::compute::{is_not_null, take_record_batch};
 use arrow::datatypes::Schema;
 use farol_lake::{CALL_COLUMNS, Joined};
 
@@ -24,7 +24,10 @@ pub(super) fn joined_rows(joined: Joined, matched: &Matched) -> Result<RecordBat
             fields.push(Arc::clone(field));
         }
     }
-    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+    Ok(RecordBatch::try_new(
+        Arc::new(Schema::new(fields)),
+        columns,
+    )?)
 }
 
 /// Joined rows by the date of their call, in days since the epoch.
@@ -32,7 +35,9 @@ pub(super) fn by_date(rows: &RecordBatch) -> Result<BTreeMap<i32, RecordBatch>, 
     let mut days = BTreeMap::<i32, Vec<u32>>::new();
     for (row, time_us) in times(rows, "event_time")?.values().iter().enumerate() {
         let day = i32::try_from(time_us.div_euclid(DAY_US)).unwrap_or(i32::MAX);
-        days.entry(day).or_default().push(u32::try_from(row).unwrap_or(u32::MAX));
+        days.entry(day)
+            .or_default()
+            .push(u32::try_from(row).unwrap_or(u32::MAX));
     }
     let of_day = |(day, kept): (i32, Vec<u32>)| {
         Ok((day, take_record_batch(rows, &UInt32Array::from(kept))?))

@@ -9,7 +9,7 @@
 //! statistics and Bloom filters; many are a set that each id is looked up in. Other columns are only decoded for the rows
 //! that are asked for.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
@@ -70,7 +70,10 @@ impl AllCalls {
         let times = waiting.times_us(|place| found.has(place))?;
         for range in ranges(times.into_iter(), tier, RANGES) {
             let dated = ("event_time", true);
-            let files = self.table.files_within(self.version, dated, &[range]).await?;
+            let files = self
+                .table
+                .files_within(self.version, dated, &[range])
+                .await?;
             self.among(files, Some(range), waiting, found, tier).await?;
         }
         Ok(())
@@ -112,7 +115,8 @@ impl AllCalls {
 /// The columns of a call that are read.
 fn columns() -> Vec<&'static str> {
     let of_row = CALL_COLUMNS.iter().map(|(_, column)| *column);
-    KEY_COLUMNS.into_iter().chain(of_row).chain(PLACE).collect()
+    let all: BTreeSet<_> = KEY_COLUMNS.into_iter().chain(of_row).chain(PLACE).collect();
+    all.into_iter().collect()
 }
 
 /// Some columns of a table, with Farol's own types.
@@ -193,9 +197,13 @@ fn one_of(column: &str, ids: HashSet<String>) -> Expr {
     }
     let is_sought = move |arguments: &[ColumnarValue]| {
         let arrays = ColumnarValue::values_to_arrays(arguments)?;
-        let texts = arrays.first().and_then(|array| array.as_string_opt::<i32>());
+        let texts = arrays
+            .first()
+            .and_then(|array| array.as_string_opt::<i32>());
         let texts = texts.ok_or_else(|| DataFusionError::Internal("an id is a text".to_owned()))?;
-        let sought = texts.iter().map(|text| text.is_some_and(|text| ids.contains(text)));
+        let sought = texts
+            .iter()
+            .map(|text| text.is_some_and(|text| ids.contains(text)));
         let sought: BooleanArray = sought.map(Some).collect();
         Ok(ColumnarValue::Array(Arc::new(sought)))
     };
@@ -238,8 +246,17 @@ mod tests {
             bytes: 0,
             partition: date.map(str::to_owned),
         };
-        let dates = ["2026-01-01", "2026-01-04", "2026-01-02", "2026-01-03", "2026-01-04"];
-        let files = dates.iter().map(|date| file(Some(date))).chain([file(None)]);
+        let dates = [
+            "2026-01-01",
+            "2026-01-04",
+            "2026-01-02",
+            "2026-01-03",
+            "2026-01-04",
+        ];
+        let files = dates
+            .iter()
+            .map(|date| file(Some(date)))
+            .chain([file(None)]);
         let groups: Vec<Vec<_>> = newest_first(files.collect())
             .iter()
             .map(|group| group.iter().map(|file| file.partition.as_deref()).collect())

@@ -23,10 +23,7 @@ pub(super) const DAY_US: i64 = 24 * HOUR_US;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Subject<'a> {
     /// One operation of a trace.
-    Span {
-        trace_id: &'a str,
-        span_id: &'a str,
-    },
+    Span { trace_id: &'a str, span_id: &'a str },
     /// The operation that gave an answer.
     Response {
         response_id: &'a str,

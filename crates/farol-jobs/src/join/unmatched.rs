@@ -39,7 +39,11 @@ impl Unmatched {
         }
         let day_us = |date: &Option<String>| -> Option<i64> {
             let date: chrono::NaiveDate = date.as_ref()?.parse().ok()?;
-            Some(date.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_micros())
+            Some(
+                date.and_time(chrono::NaiveTime::MIN)
+                    .and_utc()
+                    .timestamp_micros(),
+            )
         };
         let dates = dates.into_iter().map(|(date, files)| Date {
             day_us: day_us(&date),
@@ -57,20 +61,25 @@ impl Unmatched {
             .day_us
             .map_or((i64::MIN, i64::MAX), |day_us| (day_us, day_us + DAY_US));
         let time = self.joined.own_time();
-        let files = output.files_within(*version, (time, false), &[range]).await?;
+        let files = output
+            .files_within(*version, (time, false), &[range])
+            .await?;
         let places = context
             .read_table(output.added_rows(files)?)?
             .filter(within(ident(time), range))?
             .select(PLACE.map(ident).to_vec())?;
         let names = PLACE.map(|name| format!("joined_{name}"));
         let renamed = PLACE.iter().zip(&names);
-        let renamed = renamed.map(|(name, to)| ident(*name).alias(to)).collect::<Vec<_>>();
+        let renamed = renamed
+            .map(|(name, to)| ident(*name).alias(to))
+            .collect::<Vec<_>>();
         let rows = context.read_table(own.added_rows(date.files.clone())?)?;
         // The places are the side that is held in memory.
         let names: Vec<_> = names.iter().map(String::as_str).collect();
-        let frame = places
-            .select(renamed)?
-            .join(rows, JoinType::RightAnti, &names, &PLACE, None)?;
+        let frame =
+            places
+                .select(renamed)?
+                .join(rows, JoinType::RightAnti, &names, &PLACE, None)?;
         Ok(frame.execute_stream().await?)
     }
 }

@@ -89,7 +89,8 @@ impl Place {
     async fn activity(&self) -> Vec<[String; 2]> {
         let session = Session::open(&self.lake().await).await.unwrap();
         views::register(&session, &self.jobs).await.unwrap();
-        let sql = "SELECT coalesce(calls, 0), coalesce(thumbs, 0) FROM activity ORDER BY window_start";
+        let sql =
+            "SELECT coalesce(calls, 0), coalesce(thumbs, 0) FROM activity ORDER BY window_start";
         let (_, stream) = session.query(sql).await.unwrap();
         let batches: Vec<RecordBatch> = stream.try_collect().await.unwrap();
         let row = |batch: &RecordBatch, row: usize| {
@@ -137,7 +138,9 @@ async fn rows_of_every_input_count_once_in_either_mode() {
         level(&mut runner).await;
         assert_eq!(place.activity().await, all);
 
-        let at = progress::progress(runner.output(), runner.job()).await.unwrap();
+        let at = progress::progress(runner.output(), runner.job())
+            .await
+            .unwrap();
         let versions = [
             place.table(Kind::Trace).await.refresh().await.unwrap(),
             place.table(Kind::Feedback).await.refresh().await.unwrap(),
@@ -145,17 +148,23 @@ async fn rows_of_every_input_count_once_in_either_mode() {
         assert_eq!(at.versions(), versions.map(Some));
         // The first input's.
         assert_eq!(at.watermark_us, Some(START_US + 9));
-        let status = progress::status(&place.lake().await, &place.jobs).await.unwrap();
+        let status = progress::status(&place.lake().await, &place.jobs)
+            .await
+            .unwrap();
         assert_eq!(status[0].behind, Some(0));
 
         // The past computed again is the same, and what comes after counts once.
-        let mut plan = replace::plan(&runner, START_US, START_US + 2 * HOUR_US).await.unwrap();
+        let mut plan = replace::plan(&runner, START_US, START_US + 2 * HOUR_US)
+            .await
+            .unwrap();
         while plan.done < plan.pieces.len() {
             replace::next_piece(&mut runner, &mut plan).await.unwrap();
         }
         assert_eq!(place.activity().await, all);
         place.add(Kind::Feedback, 1, 1).await;
-        let status = progress::status(&place.lake().await, &place.jobs).await.unwrap();
+        let status = progress::status(&place.lake().await, &place.jobs)
+            .await
+            .unwrap();
         assert_eq!(status[0].behind, Some(1));
         level(&mut runner).await;
         assert_eq!(place.activity().await, told(&[(5, 5), (4, 2)]));
@@ -182,5 +191,8 @@ async fn a_step_in_which_only_one_input_advanced_is_fenced() {
     }
     level(&mut two).await;
     assert!(overtaken > 0, "the fence was never needed");
-    assert_eq!(place.activity().await, told(&[(1, 2), (1, 0), (0, 1), (0, 1)]));
+    assert_eq!(
+        place.activity().await,
+        told(&[(1, 2), (1, 0), (0, 1), (0, 1)])
+    );
 }

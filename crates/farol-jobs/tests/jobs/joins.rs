@@ -92,9 +92,9 @@ fn batch(kind: Kind, rows_of: &[Row]) -> RecordBatch {
                 let times: Vec<_> = rows_of.iter().map(|row| row.time_us).collect();
                 Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC"))
             }
-            "value" | "score" => Arc::new(Float64Array::from_iter(
-                rows_of.iter().map(|row| row.value),
-            )),
+            "value" | "score" => {
+                Arc::new(Float64Array::from_iter(rows_of.iter().map(|row| row.value)))
+            }
             "kafka_partition" | "kafka_entry" => Arc::new(Int32Array::from(vec![0; rows_of.len()])),
             "kafka_offset" => {
                 let first = NEXT.fetch_add(count, Ordering::Relaxed);
@@ -113,7 +113,9 @@ fn batch(kind: Kind, rows_of: &[Row]) -> RecordBatch {
 }
 
 async fn table(lake: &Lake, kind: Kind) -> Table {
-    lake.table(kind.table(), &TableSpec::raw(kind)).await.unwrap()
+    lake.table(kind.table(), &TableSpec::raw(kind))
+        .await
+        .unwrap()
 }
 
 /// Adds rows as one version of their table.
@@ -198,9 +200,17 @@ async fn feedback_finds_its_call_before_after_a_day_later_and_by_any_name() {
     ];
     add(&lake, Kind::Trace, &calls).await;
     let later = [
-        thumb("span", &[("trace_id", "a"), ("span_id", "2")], at + 20 * SECOND_US),
+        thumb(
+            "span",
+            &[("trace_id", "a"), ("span_id", "2")],
+            at + 20 * SECOND_US,
+        ),
         thumb("root", &[("trace_id", "a")], at + 20 * SECOND_US),
-        thumb("answer", &[("response_id", "answer-a-2")], at + 20 * SECOND_US),
+        thumb(
+            "answer",
+            &[("response_id", "answer-a-2")],
+            at + 20 * SECOND_US,
+        ),
         thumb(
             "answer-in-trace",
             &[("trace_id", "b"), ("response_id", "answer-b-1")],
@@ -239,7 +249,10 @@ async fn feedback_finds_its_call_before_after_a_day_later_and_by_any_name() {
     let unmatched = place
         .ask("SELECT event_id FROM feedback_unmatched ORDER BY 1")
         .await;
-    assert_eq!(unmatched.concat(), ["answer-of-another", "never", "nothing"]);
+    assert_eq!(
+        unmatched.concat(),
+        ["answer-of-another", "never", "nothing"]
+    );
 
     // What was said, and the call's segment.
     let row = place
@@ -249,7 +262,17 @@ async fn feedback_finds_its_call_before_after_a_day_later_and_by_any_name() {
         )
         .await;
     let time = (at + DAY_US).to_string();
-    let told = ["thumbs", "1.0", "service-1", "gpt", "3", "call-a-1", &time, "", "2026-01-02"];
+    let told = [
+        "thumbs",
+        "1.0",
+        "service-1",
+        "gpt",
+        "3",
+        "call-a-1",
+        &time,
+        "",
+        "2026-01-02",
+    ];
     assert_eq!(row[0], told);
 
     // Sent once more, later: it counts once, for a process that remembers and for one that does not.
@@ -278,7 +301,11 @@ async fn evaluations_join_as_feedback_does_and_the_watermark_is_of_both() {
         let row = Row::at(START_US + HOUR_US).with("event_id", id).value(0.5);
         row.with("trace_id", "a").with("name", name)
     };
-    let rows = [score("1", "relevance"), score("1", "toxicity"), score("1", "toxicity")];
+    let rows = [
+        score("1", "relevance"),
+        score("1", "toxicity"),
+        score("1", "toxicity"),
+    ];
     add(&lake, Kind::Evaluation, &rows).await;
     level_anew(&lake, Joined::Evaluations).await;
     let watermark = async || join::status(&lake).await.unwrap()[0].watermark_us;
@@ -290,7 +317,10 @@ async fn evaluations_join_as_feedback_does_and_the_watermark_is_of_both() {
     let names = place
         .ask("SELECT name, score, service FROM evaluations_joined ORDER BY 1")
         .await;
-    let told = [["relevance", "0.5", "service-1"], ["toxicity", "0.5", "service-1"]];
+    let told = [
+        ["relevance", "0.5", "service-1"],
+        ["toxicity", "0.5", "service-1"],
+    ];
     assert_eq!(names, told);
 }
 
@@ -310,12 +340,27 @@ async fn of_several_candidates_the_nearest_and_then_the_earliest_counts() {
     for (index, call) in calls.iter().enumerate() {
         add(&lake, Kind::Trace, std::slice::from_ref(call)).await;
         let id = format!("t{index}");
-        add(&lake, Kind::Feedback, &[thumb(&id, &[("trace_id", "talk")], at)]).await;
+        add(
+            &lake,
+            Kind::Feedback,
+            &[thumb(&id, &[("trace_id", "talk")], at)],
+        )
+        .await;
         level_anew(&lake, Joined::Feedback).await;
     }
-    let spans: Vec<_> = joined(&place).await.into_iter().map(|row| row[1].clone()).collect();
+    let spans: Vec<_> = joined(&place)
+        .await
+        .into_iter()
+        .map(|row| row[1].clone())
+        .collect();
     // A join that was made stands.
-    let told = ["talk/far", "talk/far", "talk/days", "talk/late", "talk/early"];
+    let told = [
+        "talk/far",
+        "talk/far",
+        "talk/days",
+        "talk/late",
+        "talk/early",
+    ];
     assert_eq!(spans, told);
 }
 
@@ -335,11 +380,17 @@ fn story(rng: &mut ChaCha8Rng) -> (Vec<Row>, Vec<(Row, Option<String>)>) {
             let id = format!("said-{number}-{part}");
             let answer = format!("answer-{trace}-3");
             let (about, span) = match rng.random_range(0..5) {
-                0 => (vec![("trace_id", trace.as_str()), ("span_id", "2")], Some("2")),
+                0 => (
+                    vec![("trace_id", trace.as_str()), ("span_id", "2")],
+                    Some("2"),
+                ),
                 1 => (vec![("trace_id", trace.as_str())], Some("1")),
                 2 => (vec![("response_id", answer.as_str())], Some("3")),
                 3 => (
-                    vec![("trace_id", trace.as_str()), ("response_id", answer.as_str())],
+                    vec![
+                        ("trace_id", trace.as_str()),
+                        ("response_id", answer.as_str()),
+                    ],
                     Some("3"),
                 ),
                 _ => (vec![("trace_id", trace.as_str()), ("span_id", "9")], None),
@@ -453,12 +504,22 @@ async fn a_join_that_missed_the_log_goes_on_from_what_is_there() {
     let lake = place.lake().await;
     let traces = table(&lake, Kind::Trace).await;
     let said = |id: &str, trace: &str| thumb(id, &[("trace_id", trace)], START_US + HOUR_US);
-    add(&lake, Kind::Feedback, &[said("1", "a"), said("2", "b"), said("3", "c")]).await;
+    add(
+        &lake,
+        Kind::Feedback,
+        &[said("1", "a"), said("2", "b"), said("3", "c")],
+    )
+    .await;
     add(&lake, Kind::Trace, &[call("a", "1", None, START_US)]).await;
     level_anew(&lake, Joined::Feedback).await;
     for trace in ["b", "d", "e"] {
         add(&lake, Kind::Trace, &[call(trace, "1", None, START_US)]).await;
-        add(&lake, Kind::Feedback, &[said(&format!("of-{trace}"), trace)]).await;
+        add(
+            &lake,
+            Kind::Feedback,
+            &[said(&format!("of-{trace}"), trace)],
+        )
+        .await;
     }
     let feedback = table(&lake, Kind::Feedback).await;
     let options = VacuumOptions {
@@ -476,7 +537,11 @@ async fn a_join_that_missed_the_log_goes_on_from_what_is_there() {
         }
     }
     level_anew(&lake, Joined::Feedback).await;
-    let events: Vec<_> = joined(&place).await.into_iter().map(|row| row[0].clone()).collect();
+    let events: Vec<_> = joined(&place)
+        .await
+        .into_iter()
+        .map(|row| row[0].clone())
+        .collect();
     assert_eq!(events, ["1", "2", "of-b", "of-d", "of-e"]);
     assert_eq!(counts(&lake, Joined::Feedback).await, [6, 5, 0, 1]);
     add(&lake, Kind::Trace, &[call("c", "1", None, START_US)]).await;

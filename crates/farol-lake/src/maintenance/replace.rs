@@ -96,7 +96,11 @@ impl Replacement {
 }
 
 /// Whether a file may hold rows of the range, going by its statistics. One without them may.
-pub(crate) fn may_overlap(statistics: Option<&str>, column: &str, (from_us, to_us): (i64, i64)) -> bool {
+pub(crate) fn may_overlap(
+    statistics: Option<&str>,
+    column: &str,
+    (from_us, to_us): (i64, i64),
+) -> bool {
     let Some(statistics) = statistics.and_then(|text| serde_json::from_str::<Value>(text).ok())
     else {
         return true;
@@ -107,7 +111,8 @@ pub(crate) fn may_overlap(statistics: Option<&str>, column: &str, (from_us, to_u
         Some(time.timestamp_micros())
     };
     // Statistics of times are in milliseconds: the largest may be a millisecond more.
-    let ends_before = time_us("maxValues").is_some_and(|max_us| max_us.saturating_add(1_000) < from_us);
+    let ends_before =
+        time_us("maxValues").is_some_and(|max_us| max_us.saturating_add(1_000) < from_us);
     let begins_after = time_us("minValues").is_some_and(|min_us| min_us >= to_us);
     !ends_before && !begins_after
 }
