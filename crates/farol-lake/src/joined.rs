@@ -134,7 +134,7 @@ impl Joined {
             "CREATE OR REPLACE VIEW {} AS SELECT own.* FROM {own} own \
              LEFT ANTI JOIN {joined} joined ON {} \
              LEFT ANTI JOIN {joined} repeated ON own.event_id = repeated.event_id AND own.event_id <> '' \
-             AND own.{what} IS NOT DISTINCT FROM repeated.{what} \
+             AND (own.{what} IS NOT DISTINCT FROM repeated.{what}) \
              AND (own.trace_id = repeated.trace_id \
              OR (coalesce(own.trace_id, '') = '' AND own.response_id = repeated.response_id))",
             self.unmatched(),

@@ -168,15 +168,18 @@ impl Joiner {
             joined_rows: 0,
         };
         let Some(added) = step.added().await? else {
-            return self.begin_anew(step, search).await;
+            return self.begin_anew(step, search, "a log was cleaned").await;
         };
-        // A version that cannot be read any more is as good as a log that was cleaned.
-        let Ok(mut cache) = step.cache(known).await else {
-            return self.begin_anew(step, search).await;
+        let mut cache = match step.cache(known).await {
+            Ok(cache) => cache,
+            // A version that cannot be read any more is as good as a log that was cleaned.
+            Err(error) => return self.begin_anew(step, search, &error.to_string()).await,
         };
         let stepped = step.take(&added, &mut cache, search, &mut self.pace).await;
         let stepped = match stepped {
-            Err(error) if is_gone(&error) => return self.begin_anew(step, search).await,
+            Err(error) if is_gone(&error) => {
+                return self.begin_anew(step, search, "files were vacuumed").await;
+            }
             other => other?,
         };
         if let Stepped::Advanced { .. } = stepped {
@@ -212,17 +215,19 @@ impl Joiner {
 
     /// The join is further behind than its inputs' logs, or the files that they name, are kept: what is there and not
     /// joined is looked for.
-    async fn begin_anew(&mut self, mut step: Step, search: Search) -> Result<Stepped, JobError> {
+    async fn begin_anew(
+        &mut self,
+        mut step: Step,
+        search: Search,
+        reason: &str,
+    ) -> Result<Stepped, JobError> {
         tracing::warn!(
             table = self.joined.table(),
-            "what was added to the tables that are joined cannot be followed any more; going on from what they hold now"
+            "what was added to the joined tables cannot be followed; going on from what they hold now: {reason}"
         );
         let to = step.newest().await?;
         let mut cache = step.load(to.own_version).await?;
-        let waiting = match &cache {
-            Cache::Held { fresh, looked } => fresh.len() + looked.len(),
-            Cache::InTheLake => 0,
-        };
+        let waiting = cache.len().unwrap_or(0);
         let read = (to.joined + to.repeated).saturating_add(waiting as i64);
         let added = Added {
             own: Vec::new(),

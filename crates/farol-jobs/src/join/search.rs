@@ -9,7 +9,7 @@
 //! statistics and Bloom filters; many are a set that each id is looked up in. Other columns are only decoded for the rows
 //! that are asked for.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
@@ -115,7 +115,8 @@ impl AllCalls {
 /// The columns of a call that are read.
 fn columns() -> Vec<&'static str> {
     let of_row = CALL_COLUMNS.iter().map(|(_, column)| *column);
-    KEY_COLUMNS.into_iter().chain(of_row).chain(PLACE).collect()
+    let all: BTreeSet<_> = KEY_COLUMNS.into_iter().chain(of_row).chain(PLACE).collect();
+    all.into_iter().collect()
 }
 
 /// Some columns of a table, with Farol's own types.
