@@ -110,10 +110,16 @@ fn months_weeks_days_and_hours_of_a_zone_are_those_of_its_clock() {
             counted.extend(windows(&farol, unit, zone, &raw));
         }
     }
-    let total: i64 = expected.iter().filter_map(|row| row["requests"].as_i64()).sum();
+    let total: i64 = expected
+        .iter()
+        .filter_map(|row| row["requests"].as_i64())
+        .sum();
     assert_eq!(total, count * (ZONES.len() * UNITS.len()) as i64);
     let first_difference = |found: &[Value]| {
-        let differing = expected.iter().zip(found).find(|(left, right)| left != right);
+        let differing = expected
+            .iter()
+            .zip(found)
+            .find(|(left, right)| left != right);
         assert_eq!((differing, found.len()), (None, expected.len()));
     };
     first_difference(&measured);

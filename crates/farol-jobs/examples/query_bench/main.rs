@@ -45,7 +45,9 @@ async fn main() -> Outcome<()> {
             measure(&lake, &jobs().await?).await
         }
         ["ask", lake, runs] => ask(lake, runs.parse()?).await,
-        _ => Err("query_bench generate LAKE TRACES DAYS | rollups LAKE | ask LAKE RUNS < QUERIES".into()),
+        _ => Err(
+            "query_bench generate LAKE TRACES DAYS | rollups LAKE | ask LAKE RUNS < QUERIES".into(),
+        ),
     }
 }
 
@@ -75,8 +77,8 @@ async fn generate(lake: &str, count: usize, days: usize) -> Outcome<()> {
             let file_rows = FILE_ROWS.min(rows - written);
             let (date, batches) = traces::file(day, written, file_rows, rows);
             let upload = table.upload(Some(date), batches).await?;
-            let outcome = table.commit(&Commit::append(Vec::new(), vec![upload]));
-            outcome.await?;
+            let commit = Commit::append(Vec::new(), vec![upload]);
+            table.commit(&commit).await?;
             written += file_rows;
         }
         for runner in &mut runners {
@@ -90,7 +92,10 @@ async fn generate(lake: &str, count: usize, days: usize) -> Outcome<()> {
             ..VacuumOptions::default()
         };
         vacuum(&table, options).await?;
-        eprintln!("day {day}: {rows} traces, {:.0} s", began.elapsed().as_secs_f64());
+        eprintln!(
+            "day {day}: {rows} traces, {:.0} s",
+            began.elapsed().as_secs_f64()
+        );
     }
     measure(&lake, &jobs).await
 }

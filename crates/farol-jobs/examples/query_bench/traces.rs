@@ -7,7 +7,7 @@ use arrow::array::{
     TimestampMicrosecondArray, new_null_array,
 };
 use farol_events::{Kind, table_schema};
-use rand::{Rng as _, RngCore as _, SeedableRng as _};
+use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 /// 2026-05-01T00:00:00Z.
@@ -17,8 +17,18 @@ const DAY_US: i64 = 86_400_000_000;
 const BATCH_ROWS: usize = 8_192;
 
 const SERVICES: [&str; 12] = [
-    "checkout-assistant", "search", "support-bot", "summariser", "code-review", "translator", "recommender", "moderation",
-    "onboarding", "sales-copilot", "document-qa", "voice-agent",
+    "checkout-assistant",
+    "search",
+    "support-bot",
+    "summariser",
+    "code-review",
+    "translator",
+    "recommender",
+    "moderation",
+    "onboarding",
+    "sales-copilot",
+    "document-qa",
+    "voice-agent",
 ];
 const MODELS: [(&str, &str, f64); 6] = [
     ("openai", "gpt-4o-mini-2024-07-18", 600.0),
@@ -73,11 +83,20 @@ fn batch(
         .iter()
         .map(|model| MODELS[*model].2 * (rng.random::<f64>() + rng.random::<f64>()).exp() / 2.7)
         .collect();
-    let latencies: Vec<f64> = latencies.iter().map(|ms| (ms * 1e3).round() / 1e3).collect();
+    let latencies: Vec<f64> = latencies
+        .iter()
+        .map(|ms| (ms * 1e3).round() / 1e3)
+        .collect();
     let firsts = latencies.iter().map(|ms| (ms * 0.2 * 1e3).round() / 1e3);
-    set("time_to_first_token_ms", Arc::new(firsts.collect::<Float64Array>()));
+    set(
+        "time_to_first_token_ms",
+        Arc::new(firsts.collect::<Float64Array>()),
+    );
     let times = (0..rows).map(time_us);
-    let starts = times.clone().zip(&latencies).map(|(end, ms)| end - (ms * 1e3) as i64);
+    let starts = times
+        .clone()
+        .zip(&latencies)
+        .map(|(end, ms)| end - (ms * 1e3) as i64);
     set(
         "start_time",
         Arc::new(TimestampMicrosecondArray::from_iter_values(starts).with_timezone("UTC")),
@@ -86,34 +105,96 @@ fn batch(
     set("event_time", Arc::new(times.clone()));
     set("ingested_at", Arc::new(times));
     set("latency_ms", Arc::new(Float64Array::from(latencies)));
-    set("event_id", text((0..rows).map(|_| format!("{:016x}", rng.next_u64())).collect()));
+    set(
+        "event_id",
+        text(
+            (0..rows)
+                .map(|_| format!("{:016x}", rng.random::<u64>()))
+                .collect(),
+        ),
+    );
     set(
         "trace_id",
-        text((0..rows).map(|_| format!("{:016x}{:016x}", rng.next_u64(), rng.next_u64())).collect()),
+        text(
+            (0..rows)
+                .map(|_| format!("{:016x}{:016x}", rng.random::<u64>(), rng.random::<u64>()))
+                .collect(),
+        ),
     );
-    set("span_id", text((0..rows).map(|_| format!("{:016x}", rng.next_u64())).collect()));
-    set("session_id", text((0..rows).map(|_| format!("session-{}", rng.random_range(0..2_000_000))).collect()));
-    set("user_id", text((0..rows).map(|_| format!("user-{}", rng.random_range(0..300_000))).collect()));
-    set("service", few(services.iter().map(|service| SERVICES[*service]).collect()));
-    let production = (0..rows).map(|_| if rng.random_bool(0.95) { "production" } else { "staging" });
+    set(
+        "span_id",
+        text(
+            (0..rows)
+                .map(|_| format!("{:016x}", rng.random::<u64>()))
+                .collect(),
+        ),
+    );
+    set(
+        "session_id",
+        text(
+            (0..rows)
+                .map(|_| format!("session-{}", rng.random_range(0..2_000_000)))
+                .collect(),
+        ),
+    );
+    set(
+        "user_id",
+        text(
+            (0..rows)
+                .map(|_| format!("user-{}", rng.random_range(0..300_000)))
+                .collect(),
+        ),
+    );
+    set(
+        "service",
+        few(services.iter().map(|service| SERVICES[*service]).collect()),
+    );
+    let production = (0..rows).map(|_| {
+        if rng.random_bool(0.95) {
+            "production"
+        } else {
+            "staging"
+        }
+    });
     set("environment", few(production.collect()));
     set("operation", few(vec!["chat"; rows]));
-    let tasks = services.iter().map(|service| ["answer", "summarise", "classify"][service % 3]);
+    let tasks = services
+        .iter()
+        .map(|service| ["answer", "summarise", "classify"][service % 3]);
     set("task", few(tasks.collect()));
-    set("provider", few(models.iter().map(|model| MODELS[*model].0).collect()));
+    set(
+        "provider",
+        few(models.iter().map(|model| MODELS[*model].0).collect()),
+    );
     for name in ["request_model", "response_model", "model"] {
-        set(name, few(models.iter().map(|model| MODELS[*model].1).collect()));
+        set(
+            name,
+            few(models.iter().map(|model| MODELS[*model].1).collect()),
+        );
     }
-    set("prompt_id", text(services.iter().map(|service| format!("prompt-{service}")).collect()));
+    set(
+        "prompt_id",
+        text(
+            services
+                .iter()
+                .map(|service| format!("prompt-{service}"))
+                .collect(),
+        ),
+    );
     let versions = (0..rows).map(|_| if rng.random_bool(0.8) { "v2" } else { "v3" });
     set("prompt_version", few(versions.collect()));
     let inputs: Vec<i64> = (0..rows).map(|_| rng.random_range(50..4_000)).collect();
     let outputs: Vec<i64> = (0..rows).map(|_| rng.random_range(10..800)).collect();
-    let costs = inputs.iter().zip(&outputs).map(|(input, output)| i128::from(input * 150_000 + output * 600_000));
-    let costs = costs.collect::<Decimal128Array>().with_precision_and_scale(38, 12);
+    let costs = inputs
+        .iter()
+        .zip(&outputs)
+        .map(|(input, output)| i128::from(input * 150_000 + output * 600_000));
+    let costs = Decimal128Array::from_iter_values(costs).with_precision_and_scale(38, 12);
     set("cost", Arc::new(costs.expect("decimals of the lake's")));
     set("currency", few(vec!["USD"; rows]));
-    let cached = inputs.iter().map(|input| if input % 3 == 0 { input / 2 } else { 0 });
+    let cached = inputs
+        .iter()
+        .map(|input| if input % 3 == 0 { input / 2 } else { 0 });
     set("cache_read_tokens", whole(cached.collect()));
     set("input_tokens", whole(inputs));
     set("output_tokens", whole(outputs));
@@ -127,7 +208,10 @@ fn batch(
     set("finish_reason", few(vec!["stop"; rows]));
     set("kafka_topic", few(vec!["llm.traces"; rows]));
     set("kafka_partition", Arc::new(Int32Array::from(vec![0; rows])));
-    set("kafka_offset", whole((0..rows).map(|row| (offset + row) as i64).collect()));
+    set(
+        "kafka_offset",
+        whole((0..rows).map(|row| (offset + row) as i64).collect()),
+    );
     set("kafka_entry", Arc::new(Int32Array::from(vec![0; rows])));
     RecordBatch::try_new(schema, columns).expect("columns of traces")
 }

@@ -61,7 +61,9 @@ struct WindowEdge {
 impl WindowEdge {
     fn usage(&self) -> String {
         let name = self.edge.function();
-        format!("{name}(time, window) takes a time and a text, such as {name}(event_time, '1 day in Europe/London')")
+        format!(
+            "{name}(time, window) takes a time and a text, such as {name}(event_time, '1 day in Europe/London')"
+        )
     }
 
     fn grain(&self, window: Option<&ScalarValue>) -> Result<Grain> {
@@ -85,7 +87,9 @@ impl WindowEdge {
         let edges: PrimitiveArray<TimestampMicrosecondType> = times.try_unary(|time_us| {
             let (mut start, mut end) = last.get();
             if !(start..end).contains(&time_us) {
-                (start, end) = grain.window_of(time_us).ok_or_else(|| self.beyond(time_us))?;
+                (start, end) = grain
+                    .window_of(time_us)
+                    .ok_or_else(|| self.beyond(time_us))?;
                 last.set((start, end));
             }
             Ok::<_, DataFusionError>(match self.edge {
@@ -132,7 +136,9 @@ impl ScalarUDFImpl for WindowEdge {
             ColumnarValue::Array(times) => Ok(ColumnarValue::Array(self.edges(&grain, times)?)),
             ColumnarValue::Scalar(time) => {
                 let edges = self.edges(&grain, &time.to_array()?)?;
-                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&edges, 0)?))
+                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(
+                    &edges, 0,
+                )?))
             }
         }
     }

@@ -27,12 +27,7 @@ type Make = fn(i64) -> Length;
 /// Each unit, largest first: its name, what it may be written as, its constructor, how many of that it is.
 const UNITS: [(&str, &[&str], Make, i64); 8] = [
     ("year", &["y", "year", "years"], Length::Months, 12),
-    (
-        "quarter",
-        &["q", "quarter", "quarters"],
-        Length::Months,
-        3,
-    ),
+    ("quarter", &["q", "quarter", "quarters"], Length::Months, 3),
     ("month", &["month", "months"], Length::Months, 1),
     ("week", &["w", "week", "weeks"], Length::Weeks, 1),
     ("day", &["d", "day", "days"], Length::Days, 1),
@@ -43,7 +38,12 @@ const UNITS: [(&str, &[&str], Make, i64); 8] = [
         Length::Seconds,
         60,
     ),
-    ("second", &["s", "sec", "second", "seconds"], Length::Seconds, 1),
+    (
+        "second",
+        &["s", "sec", "second", "seconds"],
+        Length::Seconds,
+        1,
+    ),
 ];
 
 /// The longest window, in days: a century.
@@ -118,9 +118,7 @@ impl Length {
     /// When a window begins, in local seconds since the epoch.
     pub fn beginning_of(self, index: i64) -> Option<i64> {
         match (self, self.seconds()) {
-            (_, Some(seconds)) => index
-                .checked_mul(seconds)?
-                .checked_add(self.first_second()),
+            (_, Some(seconds)) => index.checked_mul(seconds)?.checked_add(self.first_second()),
             (Self::Months(months), _) => {
                 let month = index.checked_mul(months)?;
                 let year = i32::try_from(month.div_euclid(12)).ok()?;
@@ -141,9 +139,9 @@ impl fmt::Display for Length {
                 count
             }
         };
-        let fitting = UNITS.iter().find(|(_, _, make, each)| {
-            counted % each == 0 && same(make, *each, counted / each)
-        });
+        let fitting = UNITS
+            .iter()
+            .find(|(_, _, make, each)| counted % each == 0 && same(make, *each, counted / each));
         let (name, each) = fitting.map_or(("second", 1), |(name, _, _, each)| (*name, *each));
         let number = counted / each;
         write!(f, "{number} {name}{}", if number == 1 { "" } else { "s" })

@@ -38,7 +38,10 @@ fn lengths_and_zones_are_read_and_told() {
         ("2 weeks", "2 weeks in UTC"),
         ("6 months", "2 quarters in UTC"),
         ("12 months in europe/london", ""),
-        ("1 month IN America/Sao_Paulo", "1 month in America/Sao_Paulo"),
+        (
+            "1 month IN America/Sao_Paulo",
+            "1 month in America/Sao_Paulo",
+        ),
         ("1 hour in Asia/Kolkata", "1 hour in Asia/Kolkata"),
         ("1 hour in UTC", "1 hour"),
         ("4 quarters", "1 year in UTC"),
@@ -46,7 +49,10 @@ fn lengths_and_zones_are_read_and_told() {
         match Grain::parse(text, TimeZone::UTC) {
             Ok(grain) => {
                 assert_eq!(grain.to_string(), as_told);
-                assert_eq!(Grain::parse(as_told, "Asia/Tokyo".parse().unwrap()), Ok(grain));
+                assert_eq!(
+                    Grain::parse(as_told, "Asia/Tokyo".parse().unwrap()),
+                    Ok(grain)
+                );
             }
             Err(error) => assert!(error.contains("did you mean `Europe/London`?"), "{error}"),
         }
@@ -62,7 +68,10 @@ fn lengths_and_zones_are_read_and_told() {
         ("1 fortnight", "15 minutes"),
         ("99999999999999999999d", "15 minutes"),
         ("101 years", "century"),
-        ("1 day in America/Sao_Paolo", "did you mean `America/Sao_Paulo`?"),
+        (
+            "1 day in America/Sao_Paolo",
+            "did you mean `America/Sao_Paulo`?",
+        ),
         ("1 day in the morning", "such as `Europe/London`"),
     ] {
         let error = Grain::parse(wrong, TimeZone::UTC).unwrap_err();
@@ -72,43 +81,103 @@ fn lengths_and_zones_are_read_and_told() {
 
 #[test]
 fn windows_without_a_zone_are_counted_from_the_epoch_and_weeks_from_monday() {
-    assert_eq!(window("1 minute", "1969-12-31T23:59:59Z"), "1969-12-31T23:59:00Z 1970-01-01T00:00:00Z");
-    assert_eq!(window("1 day", "2026-03-29T12:00:00Z"), "2026-03-29T00:00:00Z 2026-03-30T00:00:00Z");
+    assert_eq!(
+        window("1 minute", "1969-12-31T23:59:59Z"),
+        "1969-12-31T23:59:00Z 1970-01-01T00:00:00Z"
+    );
+    assert_eq!(
+        window("1 day", "2026-03-29T12:00:00Z"),
+        "2026-03-29T00:00:00Z 2026-03-30T00:00:00Z"
+    );
     // A Sunday.
-    assert_eq!(window("1 week", "2026-03-29T12:00:00Z"), "2026-03-23T00:00:00Z 2026-03-30T00:00:00Z");
-    assert_eq!(window("1 quarter", "2026-03-29T12:00:00Z"), "2026-01-01T00:00:00Z 2026-04-01T00:00:00Z");
-    assert_eq!(window("1 year", "1969-03-29T12:00:00Z"), "1969-01-01T00:00:00Z 1970-01-01T00:00:00Z");
-    assert_eq!(window("5 years", "2026-03-29T12:00:00Z"), "2025-01-01T00:00:00Z 2030-01-01T00:00:00Z");
+    assert_eq!(
+        window("1 week", "2026-03-29T12:00:00Z"),
+        "2026-03-23T00:00:00Z 2026-03-30T00:00:00Z"
+    );
+    assert_eq!(
+        window("1 quarter", "2026-03-29T12:00:00Z"),
+        "2026-01-01T00:00:00Z 2026-04-01T00:00:00Z"
+    );
+    assert_eq!(
+        window("1 year", "1969-03-29T12:00:00Z"),
+        "1969-01-01T00:00:00Z 1970-01-01T00:00:00Z"
+    );
+    assert_eq!(
+        window("5 years", "2026-03-29T12:00:00Z"),
+        "2025-01-01T00:00:00Z 2030-01-01T00:00:00Z"
+    );
 }
 
 #[test]
 fn days_are_as_long_as_the_clock_makes_them() {
     // Put forward and back in London.
-    assert_eq!(window("1 day in Europe/London", "2026-03-29T12:00:00Z"), "2026-03-29T00:00:00Z 2026-03-29T23:00:00Z");
-    assert_eq!(window("1 day in Europe/London", "2026-10-25T12:00:00Z"), "2026-10-24T23:00:00Z 2026-10-26T00:00:00Z");
+    assert_eq!(
+        window("1 day in Europe/London", "2026-03-29T12:00:00Z"),
+        "2026-03-29T00:00:00Z 2026-03-29T23:00:00Z"
+    );
+    assert_eq!(
+        window("1 day in Europe/London", "2026-10-25T12:00:00Z"),
+        "2026-10-24T23:00:00Z 2026-10-26T00:00:00Z"
+    );
     // A midnight that is skipped: the day begins at 01:00.
-    assert_eq!(window("1 day in America/Sao_Paulo", "2018-11-04T12:00:00Z"), "2018-11-04T03:00:00Z 2018-11-05T02:00:00Z");
+    assert_eq!(
+        window("1 day in America/Sao_Paulo", "2018-11-04T12:00:00Z"),
+        "2018-11-04T03:00:00Z 2018-11-05T02:00:00Z"
+    );
     // The hour before midnight is repeated.
-    assert_eq!(window("1 day in America/Sao_Paulo", "2018-02-18T02:30:00Z"), "2018-02-17T02:00:00Z 2018-02-18T03:00:00Z");
+    assert_eq!(
+        window("1 day in America/Sao_Paulo", "2018-02-18T02:30:00Z"),
+        "2018-02-17T02:00:00Z 2018-02-18T03:00:00Z"
+    );
     // Midnight itself is repeated: the day begins the first time.
-    assert_eq!(window("1 day in America/Havana", "2025-11-02T05:30:00Z"), "2025-11-02T04:00:00Z 2025-11-03T05:00:00Z");
+    assert_eq!(
+        window("1 day in America/Havana", "2025-11-02T05:30:00Z"),
+        "2025-11-02T04:00:00Z 2025-11-03T05:00:00Z"
+    );
     // The clock was put back over midnight at 00:01: the day that has begun goes on.
-    assert_eq!(window("1 day in America/St_Johns", "2010-11-07T02:45:00Z"), "2010-11-07T02:30:00Z 2010-11-08T03:30:00Z");
+    assert_eq!(
+        window("1 day in America/St_Johns", "2010-11-07T02:45:00Z"),
+        "2010-11-07T02:30:00Z 2010-11-08T03:30:00Z"
+    );
     // A day that was left out.
-    assert_eq!(window("1 day in Pacific/Apia", "2011-12-30T11:00:00Z"), "2011-12-30T10:00:00Z 2011-12-31T10:00:00Z");
-    assert_eq!(window("1 month in America/Sao_Paulo", "2018-11-10T00:00:00Z"), "2018-11-01T03:00:00Z 2018-12-01T02:00:00Z");
-    assert_eq!(window("1 month in Asia/Kolkata", "2026-02-28T18:30:00Z"), "2026-02-28T18:30:00Z 2026-03-31T18:30:00Z");
+    assert_eq!(
+        window("1 day in Pacific/Apia", "2011-12-30T11:00:00Z"),
+        "2011-12-30T10:00:00Z 2011-12-31T10:00:00Z"
+    );
+    assert_eq!(
+        window("1 month in America/Sao_Paulo", "2018-11-10T00:00:00Z"),
+        "2018-11-01T03:00:00Z 2018-12-01T02:00:00Z"
+    );
+    assert_eq!(
+        window("1 month in Asia/Kolkata", "2026-02-28T18:30:00Z"),
+        "2026-02-28T18:30:00Z 2026-03-31T18:30:00Z"
+    );
 }
 
 #[test]
 fn hours_keep_their_length_and_longer_ones_follow_the_clock() {
-    assert_eq!(window("1 hour in Asia/Kolkata", "2026-01-02T00:45:00Z"), "2026-01-02T00:30:00Z 2026-01-02T01:30:00Z");
+    assert_eq!(
+        window("1 hour in Asia/Kolkata", "2026-01-02T00:45:00Z"),
+        "2026-01-02T00:30:00Z 2026-01-02T01:30:00Z"
+    );
     // Both hours that London calls one o'clock.
-    assert_eq!(window("1 hour in Europe/London", "2026-10-25T00:10:00Z"), "2026-10-25T00:00:00Z 2026-10-25T01:00:00Z");
-    assert_eq!(window("1 hour in Europe/London", "2026-10-25T01:10:00Z"), "2026-10-25T01:00:00Z 2026-10-25T02:00:00Z");
-    assert_eq!(window("6 hours in Europe/London", "2026-10-25T01:10:00Z"), "2026-10-24T23:00:00Z 2026-10-25T06:00:00Z");
+    assert_eq!(
+        window("1 hour in Europe/London", "2026-10-25T00:10:00Z"),
+        "2026-10-25T00:00:00Z 2026-10-25T01:00:00Z"
+    );
+    assert_eq!(
+        window("1 hour in Europe/London", "2026-10-25T01:10:00Z"),
+        "2026-10-25T01:00:00Z 2026-10-25T02:00:00Z"
+    );
+    assert_eq!(
+        window("6 hours in Europe/London", "2026-10-25T01:10:00Z"),
+        "2026-10-24T23:00:00Z 2026-10-25T06:00:00Z"
+    );
     // A clock that is put forward by half an hour.
-    assert_eq!(window("1 hour in Australia/Lord_Howe", "2026-10-03T15:40:00Z"), "2026-10-03T15:30:00Z 2026-10-03T16:00:00Z");
+    assert_eq!(
+        window("1 hour in Australia/Lord_Howe", "2026-10-03T15:40:00Z"),
+        "2026-10-03T15:30:00Z 2026-10-03T16:00:00Z"
+    );
 }
 
 #[test]
@@ -118,8 +187,15 @@ fn a_zone_that_does_not_fit_a_jobs_windows_is_told() {
     let kolkata = grain("1 day in Asia/Kolkata");
     assert_eq!(kolkata.check_made_of(minute), Ok(()));
     let error = kolkata.check_made_of(hour).unwrap_err();
-    assert!(error.contains("Asia/Kolkata") && error.contains("15 minutes"), "{error}");
-    assert!(grain("1 hour in Australia/Lord_Howe").check_made_of(hour).is_err());
+    assert!(
+        error.contains("Asia/Kolkata") && error.contains("15 minutes"),
+        "{error}"
+    );
+    assert!(
+        grain("1 hour in Australia/Lord_Howe")
+            .check_made_of(hour)
+            .is_err()
+    );
     assert_eq!(grain("1 day in Europe/London").check_made_of(hour), Ok(()));
     let error = grain("90s").check_made_of(minute).unwrap_err();
     assert!(error.contains("whole windows of 1 minute"), "{error}");

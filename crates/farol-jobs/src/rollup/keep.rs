@@ -9,7 +9,9 @@ use datafusion::logical_expr::{Expr, LogicalPlanBuilder, ident};
 use datafusion::prelude::SessionContext;
 use fail::fail_point;
 use farol_lake::maintenance::{CompactOptions, Replacement};
-use farol_lake::{AddedFile, AdditionLimits, Additions, Commit, Lake, Outcome, Table, TableSpec, Upload};
+use farol_lake::{
+    AddedFile, AdditionLimits, Additions, Commit, Lake, Outcome, Table, TableSpec, Upload,
+};
 
 use super::{FOLDER, Level};
 use crate::aggregate::{merged, within};
@@ -55,7 +57,10 @@ impl Rollup {
         }
         let job_of_level = level.widened(job);
         let spec = TableSpec {
-            description: format!("Partials of the job {job}, merged by {level}", job = job.name()),
+            description: format!(
+                "Partials of the job {job}, merged by {level}",
+                job = job.name()
+            ),
             ..job_of_level.table_spec()
         };
         let name = level.table_name(job, partials);
@@ -84,7 +89,10 @@ impl Rollup {
         }
         let stepped = match replaced_ranges(&self.runner.job, &additions.replaced_by) {
             Some(range) if range.is_empty() => self.append(from, &additions).await,
-            Some(range) => self.replace(from, &additions, range.widened(self.width())).await,
+            Some(range) => {
+                self.replace(from, &additions, range.widened(self.width()))
+                    .await
+            }
             None => return self.rebuild(from).await,
         };
         match stepped {
@@ -123,7 +131,8 @@ impl Rollup {
             replaced_by: Vec::new(),
             marks: None,
         };
-        self.replace(from, &nothing, Range(ALWAYS.0, ALWAYS.1)).await
+        self.replace(from, &nothing, Range(ALWAYS.0, ALWAYS.1))
+            .await
     }
 
     /// Makes the windows of a range anew from the partials as they are at the version that the additions reach, and adds
@@ -197,7 +206,13 @@ impl Rollup {
         }
         let grain = Grain::of_width(job.window());
         let window = edge_of(Edge::Start, &grain, ident(WINDOW_START));
-        let plan = merged(context, job, plan, window.alias(WINDOW_START), job.segments())?;
+        let plan = merged(
+            context,
+            job,
+            plan,
+            window.alias(WINDOW_START),
+            job.segments(),
+        )?;
         let names = job.partials_schema();
         let columns = names.fields().iter().map(|field| ident(field.name()));
         let plan = plan

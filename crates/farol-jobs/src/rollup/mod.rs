@@ -29,8 +29,8 @@ use std::sync::Arc;
 
 use farol_lake::Table;
 
-pub(crate) use keep::compact;
 pub use keep::Rollup;
+pub(crate) use keep::compact;
 pub(crate) use read::{RolledUp, rolled_up};
 pub(crate) use role::keep_level;
 
@@ -115,7 +115,9 @@ impl fmt::Display for Level {
 pub fn of_table(jobs: &Jobs, name: &str) -> Option<(Arc<Job>, Level)> {
     let (job, level) = name.strip_prefix(FOLDER)?.split_once('-')?;
     let (level, _) = level.split_once('-')?;
-    let level = Level::ALL.into_iter().find(|known| known.as_str() == level)?;
+    let level = Level::ALL
+        .into_iter()
+        .find(|known| known.as_str() == level)?;
     let job = jobs.get(job).filter(|job| level.is_of(job))?;
     Some((job.clone(), level))
 }

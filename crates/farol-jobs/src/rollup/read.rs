@@ -23,10 +23,7 @@ pub(crate) struct RolledUp {
 
 impl RolledUp {
     /// What to merge for windows of a grain: the widest rollup that they are made of; `None` where none fits.
-    pub fn fitting<'a>(
-        found: &'a [Self],
-        grain: &Grain,
-    ) -> Option<&'a [Arc<dyn TableProvider>]> {
+    pub fn fitting<'a>(found: &'a [Self], grain: &Grain) -> Option<&'a [Arc<dyn TableProvider>]> {
         let widest_first = found.iter().filter(|rolled| rolled.level.fits(grain));
         widest_first
             .max_by_key(|rolled| rolled.level)
@@ -50,7 +47,9 @@ pub(crate) async fn rolled_up(
     let levels = Level::ALL.into_iter().filter(|level| level.is_of(job));
     let mut rollups = Vec::new();
     for level in levels.filter(|_| partials.rows >= rows_min) {
-        let rollup = session.seen(&level.table_name(job, &partials.table)).await?;
+        let rollup = session
+            .seen(&level.table_name(job, &partials.table))
+            .await?;
         rollups.extend(rollup.map(|rollup| (level, rollup)));
     }
     if rollups.is_empty() {

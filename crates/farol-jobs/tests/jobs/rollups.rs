@@ -58,7 +58,10 @@ async fn rolled_up() -> Jobs {
 async fn reads_rollup(place: &Place, sql: &str) -> bool {
     let plan = rows(place, &rolled_up().await, &format!("EXPLAIN {sql}")).await;
     let plan = plan.concat().concat();
-    assert!(plan.contains("partials/performance") || plan.contains("rollups/"), "{plan}");
+    assert!(
+        plan.contains("partials/performance") || plan.contains("rollups/"),
+        "{plan}"
+    );
     plan.contains("rollups/performance-")
 }
 
@@ -68,7 +71,11 @@ async fn assert_unseen(place: &Place, when: &str) {
     for question in QUESTIONS {
         let expected = rows(place, &without, question).await;
         assert!(!expected.is_empty(), "{question}");
-        assert_eq!(rows(place, &with, question).await, expected, "{when}: {question}");
+        assert_eq!(
+            rows(place, &with, question).await,
+            expected,
+            "{when}: {question}"
+        );
     }
 }
 
@@ -114,7 +121,10 @@ async fn rollups_are_unseen_through_additions_compaction_and_backfill() {
         level(&mut runner).await;
         assert!(reads_rollup(&place, QUESTIONS[0]).await);
         assert_unseen(&place, "behind").await;
-        assert!(matches!(hours.step().await.unwrap(), Stepped::Advanced { .. }));
+        assert!(matches!(
+            hours.step().await.unwrap(),
+            Stepped::Advanced { .. }
+        ));
     }
     assert_unseen(&place, "one level and one behind").await;
     bring_level(&mut days).await;
@@ -195,7 +205,9 @@ async fn a_rollup_whose_partials_were_vacuumed_is_made_anew_and_not_read_before(
         add(&table, part).await;
         level(&mut runner).await;
     }
-    compact(&mut runner, &CompactOptions::at_once()).await.unwrap();
+    compact(&mut runner, &CompactOptions::at_once())
+        .await
+        .unwrap();
     let everything = VacuumOptions {
         older_than: std::time::Duration::ZERO,
         unsafe_age: true,
@@ -203,7 +215,12 @@ async fn a_rollup_whose_partials_were_vacuumed_is_made_anew_and_not_read_before(
     };
     // Files removed at this very millisecond are still respected.
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
-    while vacuum(runner.output(), everything).await.unwrap().files.is_empty() {
+    while vacuum(runner.output(), everything)
+        .await
+        .unwrap()
+        .files
+        .is_empty()
+    {
         assert!(std::time::Instant::now() < deadline, "nothing was vacuumed");
         tokio::task::yield_now().await;
     }
@@ -273,7 +290,9 @@ async fn jobs_that_compute_windows_whole_have_no_rollup() {
     let place = Place::new();
     place.traces().await;
     let own = crate::recompute::job_of_whole_windows().await;
-    let runner = Runner::open(&place.lake().await, Arc::clone(&own)).await.unwrap();
+    let runner = Runner::open(&place.lake().await, Arc::clone(&own))
+        .await
+        .unwrap();
     let rollup = Rollup::open(&place.lake().await, &own, runner.output(), Level::Hour).await;
     assert!(rollup.unwrap().is_none());
 }

@@ -48,10 +48,7 @@ pub(crate) async fn upload(
 ) -> Result<Written, FileError> {
     let name = FileName::new(event_date)?;
     let layout = Arc::clone(layout);
-    let encoded = blocking("encodes", move || {
-        encode(&layout, batches, row_groups)
-    })
-    .await?;
+    let encoded = blocking("encodes", move || encode(&layout, batches, row_groups)).await?;
     let uploaded_at = SystemTime::now();
     let Encoded {
         bytes,

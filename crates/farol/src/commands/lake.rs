@@ -1,6 +1,5 @@
 //! `farol lake …`: looks after the tables.
 
-
 use farol_ingest::verify;
 use farol_jobs::compact::MergeReport;
 use farol_lake::maintenance::{self, CompactOptions, VacuumOptions};
