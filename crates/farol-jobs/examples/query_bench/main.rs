@@ -77,8 +77,8 @@ async fn generate(lake: &str, count: usize, days: usize) -> Outcome<()> {
             let file_rows = FILE_ROWS.min(rows - written);
             let (date, batches) = traces::file(day, written, file_rows, rows);
             let upload = table.upload(Some(date), batches).await?;
-            let outcome = table.commit(&Commit::append(Vec::new(), vec![upload]));
-            outcome.await?;
+            let commit = Commit::append(Vec::new(), vec![upload]);
+            table.commit(&commit).await?;
             written += file_rows;
         }
         for runner in &mut runners {

@@ -7,7 +7,7 @@ use arrow::array::{
     TimestampMicrosecondArray, new_null_array,
 };
 use farol_events::{Kind, table_schema};
-use rand::{Rng as _, RngCore as _, SeedableRng as _};
+use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 /// 2026-05-01T00:00:00Z.
@@ -109,7 +109,7 @@ fn batch(
         "event_id",
         text(
             (0..rows)
-                .map(|_| format!("{:016x}", rng.next_u64()))
+                .map(|_| format!("{:016x}", rng.random::<u64>()))
                 .collect(),
         ),
     );
@@ -117,7 +117,7 @@ fn batch(
         "trace_id",
         text(
             (0..rows)
-                .map(|_| format!("{:016x}{:016x}", rng.next_u64(), rng.next_u64()))
+                .map(|_| format!("{:016x}{:016x}", rng.random::<u64>(), rng.random::<u64>()))
                 .collect(),
         ),
     );
@@ -125,7 +125,7 @@ fn batch(
         "span_id",
         text(
             (0..rows)
-                .map(|_| format!("{:016x}", rng.next_u64()))
+                .map(|_| format!("{:016x}", rng.random::<u64>()))
                 .collect(),
         ),
     );
@@ -189,9 +189,7 @@ fn batch(
         .iter()
         .zip(&outputs)
         .map(|(input, output)| i128::from(input * 150_000 + output * 600_000));
-    let costs = costs
-        .collect::<Decimal128Array>()
-        .with_precision_and_scale(38, 12);
+    let costs = Decimal128Array::from_iter_values(costs).with_precision_and_scale(38, 12);
     set("cost", Arc::new(costs.expect("decimals of the lake's")));
     set("currency", few(vec!["USD"; rows]));
     let cached = inputs
