@@ -157,7 +157,7 @@ def with_http(url: str, token):
         headers = {"content-type": "application/json", "accept": "application/json"}
         if token:
             headers["authorization"] = f"Bearer {token}"
-        body = json.dumps({"sql": sql}).encode()
+        body = json.dumps({"sql": sql, "format": "json"}).encode()
         request = urllib.request.Request(f"{url.rstrip('/')}/api/v1/sql", body, headers)
         try:
             with urllib.request.urlopen(request) as answer:

@@ -17,7 +17,7 @@
 -- thumbs_up_ratio [ratio]: Thumbs up of all thumbs. NULL where nobody gave any.
 SELECT
     calls.prompt_id, calls.prompt_version, calls.first_seen, calls.last_seen, calls.calls, calls.error_rate,
-    calls.latency_p50_ms, calls.latency_p95_ms, calls.input_tokens, calls.output_tokens, calls.cost_by_currency,
+    quantile(calls.latency, 0.5) AS latency_p50_ms, quantile(calls.latency, 0.95) AS latency_p95_ms, calls.input_tokens, calls.output_tokens, calls.cost_by_currency,
     coalesce(said.thumbs_up, 0) AS thumbs_up,
     coalesce(said.thumbs_down, 0) AS thumbs_down,
     CAST(said.thumbs_up AS DOUBLE) / (said.thumbs_up + said.thumbs_down) AS thumbs_up_ratio
@@ -28,12 +28,11 @@ FROM (
         max(last_seen) AS last_seen,
         CAST(sum(calls) AS BIGINT) AS calls,
         CAST(sum(errors) AS DOUBLE) / sum(calls) AS error_rate,
-        quantile(merge_quantiles(latency), 0.5) AS latency_p50_ms,
-        quantile(merge_quantiles(latency), 0.95) AS latency_p95_ms,
+        merge_quantiles(latency) AS latency,
         sum(input_tokens) AS input_tokens,
         sum(output_tokens) AS output_tokens,
         CASE WHEN count(cost) > 0 THEN map(
-            array_agg(coalesce(currency, 'unknown') ORDER BY currency) FILTER (WHERE cost IS NOT NULL),
+            array_agg(arrow_cast(coalesce(currency, 'unknown'), 'Utf8') ORDER BY currency) FILTER (WHERE cost IS NOT NULL),
             array_agg(cost ORDER BY currency) FILTER (WHERE cost IS NOT NULL)) END AS cost_by_currency
     FROM (
         SELECT

@@ -28,7 +28,7 @@ SELECT
     sum(input_tokens) AS input_tokens,
     sum(output_tokens) AS output_tokens,
     CASE WHEN count(cost) > 0 THEN map(
-        array_agg(coalesce(currency, 'unknown') ORDER BY currency) FILTER (WHERE cost IS NOT NULL),
+        array_agg(arrow_cast(coalesce(currency, 'unknown'), 'Utf8') ORDER BY currency) FILTER (WHERE cost IS NOT NULL),
         array_agg(cost ORDER BY currency) FILTER (WHERE cost IS NOT NULL)) END AS cost_by_currency
 FROM (
     SELECT

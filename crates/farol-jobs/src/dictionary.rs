@@ -159,7 +159,7 @@ fn segment(job: &Job, name: &str) -> RelationColumn {
     let meaning = if known.is_empty() {
         "What the job's SQL groups rows by."
     } else {
-        &known
+        known.as_str()
     };
     column(name, &DataType::Utf8, None, &format!("Segment. {meaning}"))
 }

@@ -17,6 +17,7 @@ const MEASURES: Function = Function {
 };
 
 /// What there is to describe.
+#[derive(Debug)]
 pub(super) struct Catalog {
     pub tables: Vec<Relation>,
     pub views: Vec<Relation>,

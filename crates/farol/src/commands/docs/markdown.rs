@@ -24,8 +24,20 @@ SELECT column_name, data_type, unit, description FROM data_dictionary WHERE tabl
 ```
 
 Times are UTC. NULL means that it is not known; it is never written as 0. Money is decimal, beside its currency: amounts of
-different currencies are never added. Tokens and cost count where a model is called (`calls_model(operation)`): spans around
-a call often repeat what the calls inside of them used.
+different currencies are never added.
+
+Tokens and cost count where a model is called (`calls_model(operation)`: chat, text_completion, embeddings, or a span that
+does not say what it is). Spans around a call often repeat what the calls inside of them used, so that counting both would
+count it twice:
+
+```
+invoke_agent trip-planner      4,210 tokens   not counted: repeats its parts
+├─ chat gpt-4o                 1,300 tokens   counted
+├─ execute_tool search_flights                not counted
+└─ chat gpt-4o                 2,910 tokens   counted
+                               ────────────
+                               4,210 tokens
+```
 ";
 
 /// The whole page.

@@ -8,9 +8,6 @@ mod catalog;
 mod markdown;
 mod object;
 
-use farol_jobs::Jobs;
-use farol_triggers::Rules;
-
 use crate::cli::{DocsArgs, DocsFormat};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -51,8 +48,8 @@ mod tests {
     async fn shipped() -> Catalog {
         let mut config = Config::default();
         config.pipelines.dir = "/nowhere".into();
-        let jobs: Jobs = load_jobs(&config).await.unwrap();
-        let rules: Rules = load_rules(&config, &jobs).unwrap();
+        let jobs = load_jobs(&config).await.unwrap();
+        let rules = load_rules(&config, &jobs).unwrap();
         Catalog::of(&jobs, &rules).await.unwrap()
     }
 

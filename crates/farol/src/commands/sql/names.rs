@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use farol_jobs::Jobs;
@@ -115,7 +115,7 @@ pub(super) async fn texts<const N: usize>(
         for row in 0..batch.num_rows() {
             rows.push(std::array::from_fn(|place| {
                 let column = columns[place].as_string::<i32>();
-                let known = (!arrow::array::Array::is_null(column, row)).then(|| column.value(row));
+                let known = (!column.is_null(row)).then(|| column.value(row));
                 known.unwrap_or_default().to_owned()
             }));
         }
