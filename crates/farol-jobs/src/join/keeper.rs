@@ -106,6 +106,17 @@ pub struct Joiner {
     waiting_bytes: usize,
 }
 
+/// What is known, when something is committed, of the rows that were read and are not joined.
+#[derive(Debug, Clone, Copy)]
+enum Rest {
+    /// So many wait; the others say something again.
+    Waiting(usize),
+    /// Those that were found and left out are new, and say something again.
+    NewRepeats,
+    /// Those that were found and left out may have been counted before.
+    Unknown,
+}
+
 /// What a step found added.
 struct Added {
     own: Vec<AddedFile>,
@@ -227,7 +238,10 @@ impl Joiner {
         );
         let to = step.newest().await?;
         let mut cache = step.load(to.own_version).await?;
-        let waiting = cache.len().unwrap_or(0);
+        let waiting = match &cache {
+            Cache::Held { fresh, .. } => fresh.len(),
+            Cache::InTheLake => 0,
+        };
         let read = (to.joined + to.repeated).saturating_add(waiting as i64);
         let added = Added {
             own: Vec::new(),
@@ -439,12 +453,13 @@ impl Step {
                 }
             }
         }
+        let rest = cache.rest();
         self.bound(cache)?;
         let to = JoinProgress {
             read: added.to.read + read as i64,
             ..added.to
         };
-        let stepped = self.commit(&matches, to, cache.len(), added.behind).await?;
+        let stepped = self.commit(&matches, to, rest, added.behind).await?;
         if stepped == Stepped::Overtaken {
             cache.give_back(matches)?;
             return Ok(stepped);
@@ -506,7 +521,7 @@ impl Step {
                         .everywhere(calls, std::mem::take(&mut chunk))
                         .await?;
                     let to = self.at;
-                    if self.commit(&matches, to, None, 0).await? == Stepped::Overtaken {
+                    if self.commit(&matches, to, Rest::Unknown, 0).await? == Stepped::Overtaken {
                         return Ok(Stepped::Overtaken);
                     }
                     left += rest.len();
@@ -530,7 +545,7 @@ impl Step {
             ..self.at
         };
         let nothing = Matches::new(self.joined);
-        let stepped = self.commit(&nothing, to, Some(left), 0).await?;
+        let stepped = self.commit(&nothing, to, Rest::Waiting(left), 0).await?;
         if let Some(looked) = held.filter(|_| stepped != Stepped::Overtaken) {
             let fresh = Waiting::default();
             *cache = Cache::Held { fresh, looked };
@@ -538,12 +553,12 @@ impl Step {
         Ok(stepped)
     }
 
-    /// Commits joined rows and progress; `waiting` rows wait from then on, where that is known.
+    /// Commits joined rows and progress.
     async fn commit(
         &mut self,
         matches: &Matches,
         to: JoinProgress,
-        waiting: Option<usize>,
+        rest: Rest,
         behind: i64,
     ) -> Result<Stepped, JobError> {
         let (mut uploads, mut repeats) = (Vec::<Upload>::new(), 0);
@@ -561,9 +576,10 @@ impl Step {
         }
         let rows: u64 = uploads.iter().map(|upload| upload.rows).sum();
         let joined = to.joined + rows as i64;
-        let repeated = match waiting {
-            Some(waiting) => to.read - joined - waiting as i64,
-            None => to.repeated + repeats as i64,
+        let repeated = match rest {
+            Rest::Waiting(waiting) => to.read - joined - waiting as i64,
+            Rest::NewRepeats => to.repeated + repeats as i64,
+            Rest::Unknown => to.repeated,
         };
         let to = JoinProgress {
             joined,
@@ -619,11 +635,10 @@ async fn between(
 }
 
 impl Cache {
-    /// How many rows wait, where that is known.
-    fn len(&self) -> Option<usize> {
+    fn rest(&self) -> Rest {
         match self {
-            Self::Held { fresh, looked } => Some(fresh.len() + looked.len()),
-            Self::InTheLake => None,
+            Self::Held { fresh, looked } => Rest::Waiting(fresh.len() + looked.len()),
+            Self::InTheLake => Rest::NewRepeats,
         }
     }
 
