@@ -127,7 +127,7 @@ impl ExtendedQueryHandler for Session {
             TARGET_TYPE_BYTE_PORTAL => store(client)?.rm_portal(name),
             other => return Err(PgWireError::InvalidTargetType(other)),
         }
-        client.send(PgWireBackendMessage::CloseComplete(CloseComplete)).await?;
+        client.send(PgWireBackendMessage::CloseComplete(CloseComplete::new())).await?;
         Ok(())
     }
 
@@ -256,7 +256,7 @@ impl Session {
             count += 1;
         }
         let end = if count_max == Some(count) {
-            PgWireBackendMessage::PortalSuspended(PortalSuspended)
+            PgWireBackendMessage::PortalSuspended(PortalSuspended::new())
         } else {
             PgWireBackendMessage::CommandComplete(tag.with_rows(count).into())
         };

@@ -173,8 +173,15 @@ async fn connection(stream: TcpStream, peer: SocketAddr, server: &Arc<Server>) -
             // Nothing can be said on a socket that failed.
             Err(PgWireError::IoError(error)) => return Err(error),
             Err(error) => {
-                tracing::debug!(%peer, "an answer to a PostgreSQL client: {error}");
+                let info = ErrorInfo::from(error);
+                tracing::debug!(%peer, "an answer to a PostgreSQL client: {info}");
+                let is_last = info.is_fatal();
+                let error = PgWireError::UserError(Box::new(info));
                 process_error(&mut socket, error, is_extended).await?;
+                // Above all, who failed to say who they are is not listened to any more.
+                if is_last {
+                    return Ok(());
+                }
             }
         }
     }

@@ -70,7 +70,6 @@ fn runtime(name: &str, threads: usize, priority: u8) -> io::Result<Runtime> {
 /// Gives the thread that calls it a priority.
 fn lower(priority: u8) {
     let lowered = ThreadPriorityValue::try_from(priority)
-        .map_err(ToString::to_string)
         .and_then(|value| {
             set_current_thread_priority(ThreadPriority::Crossplatform(value))
                 .map_err(|error| format!("{error:?}"))
