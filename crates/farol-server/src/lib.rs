@@ -140,7 +140,9 @@ pub async fn serve_postgres(
     shutdown: CancellationToken,
 ) -> Result<(), ServerError> {
     let talking = ways.queries.talking().clone();
-    talking.spawn(postgres::serve(listener, ways, shutdown)).await?;
+    talking
+        .spawn(postgres::serve(listener, ways, shutdown))
+        .await?;
     Ok(())
 }
 
@@ -151,7 +153,9 @@ pub async fn serve_flight(
     shutdown: CancellationToken,
 ) -> Result<(), ServerError> {
     let talking = ways.queries.talking().clone();
-    talking.spawn(flight::serve(listener, ways, shutdown)).await??;
+    talking
+        .spawn(flight::serve(listener, ways, shutdown))
+        .await??;
     Ok(())
 }
 

@@ -37,8 +37,14 @@ impl Tls {
         let private = PrivateKeyDer::from_pem_file(key).map_err(|error| at(key, &error))?;
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private))
-            .map_err(|error| format!("{} with {}: {error}", certificate.display(), key.display()))?;
+            .and_then(|builder| {
+                builder
+                    .with_no_client_auth()
+                    .with_single_cert(chain, private)
+            })
+            .map_err(|error| {
+                format!("{} with {}: {error}", certificate.display(), key.display())
+            })?;
         Ok(Self(Arc::new(config)))
     }
 

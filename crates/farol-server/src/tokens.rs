@@ -118,7 +118,8 @@ mod tests {
 
     #[test]
     fn a_file_of_tokens_is_read_and_mistakes_have_their_line() {
-        let tokens = Tokens::parse("# all\n\ngrafana: a:secret-with-colons \nana:0123456789ab\n").unwrap();
+        let tokens =
+            Tokens::parse("# all\n\ngrafana: a:secret-with-colons \nana:0123456789ab\n").unwrap();
         assert_eq!(tokens.secret("grafana"), Some("a:secret-with-colons"));
         for (text, beginning) in [
             ("", "there is no token"),
@@ -126,12 +127,19 @@ mod tests {
             ("a:0123456789ab\nnonsense\n", "line 2 is not"),
             (":0123456789ab", "line 1 has no name"),
             ("a:short", "line 1: a secret has"),
-            ("a:0123456789ab\na:0123456789ac", "line 2: `a` is there twice"),
+            (
+                "a:0123456789ab\na:0123456789ac",
+                "line 2: `a` is there twice",
+            ),
         ] {
             let error = Tokens::parse(text).unwrap_err();
             assert!(error.starts_with(beginning), "{text:?}: {error}");
         }
-        assert!(Tokens::read(Path::new("/nowhere/tokens")).unwrap_err().starts_with("/nowhere/tokens: "));
+        assert!(
+            Tokens::read(Path::new("/nowhere/tokens"))
+                .unwrap_err()
+                .starts_with("/nowhere/tokens: ")
+        );
     }
 
     #[test]

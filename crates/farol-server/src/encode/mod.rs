@@ -42,7 +42,13 @@ pub enum Format {
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 5] = [Self::Json, Self::Ndjson, Self::Csv, Self::Arrow, Self::Parquet];
+    pub const ALL: [Self; 5] = [
+        Self::Json,
+        Self::Ndjson,
+        Self::Csv,
+        Self::Arrow,
+        Self::Parquet,
+    ];
 
     /// Its name, as a request gives it.
     pub fn as_str(self) -> &'static str {
@@ -126,7 +132,11 @@ impl<W: Write + Send> Encoder<W> {
                     .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
                     .build();
                 let schema = SchemaRef::new(Schema::clone(schema));
-                Self::Parquet(Box::new(ArrowWriter::try_new(out, schema, Some(properties))?))
+                Self::Parquet(Box::new(ArrowWriter::try_new(
+                    out,
+                    schema,
+                    Some(properties),
+                )?))
             }
         })
     }

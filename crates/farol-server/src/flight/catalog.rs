@@ -1,7 +1,9 @@
 //! What there is: catalogues, schemas, tables and their columns, and what the server says of itself.
 
 use arrow_flight::error::FlightError;
-use arrow_flight::sql::metadata::{GetCatalogsBuilder, GetDbSchemasBuilder, GetTablesBuilder, SqlInfoData, SqlInfoDataBuilder};
+use arrow_flight::sql::metadata::{
+    GetCatalogsBuilder, GetDbSchemasBuilder, GetTablesBuilder, SqlInfoData, SqlInfoDataBuilder,
+};
 use arrow_flight::sql::{SqlInfo, SqlSupportedTransaction};
 use datafusion::datasource::TableType;
 use datafusion::error::DataFusionError;
@@ -25,7 +27,10 @@ pub(super) fn schemas(snapshot: &Snapshot, builder: &mut GetDbSchemasBuilder) {
 }
 
 /// Every table and view.
-pub(super) async fn tables(snapshot: &Snapshot, builder: &mut GetTablesBuilder) -> Result<(), QueryError> {
+pub(super) async fn tables(
+    snapshot: &Snapshot,
+    builder: &mut GetTablesBuilder,
+) -> Result<(), QueryError> {
     let Some(catalog) = snapshot.catalogs().catalog(CATALOG) else {
         return Ok(());
     };
@@ -58,7 +63,10 @@ pub(super) fn server_info() -> Result<SqlInfoData, FlightError> {
     info.append(SqlInfo::FlightSqlServerReadOnly, true);
     info.append(SqlInfo::FlightSqlServerSql, true);
     info.append(SqlInfo::FlightSqlServerSubstrait, false);
-    info.append(SqlInfo::FlightSqlServerTransaction, SqlSupportedTransaction::None as i32);
+    info.append(
+        SqlInfo::FlightSqlServerTransaction,
+        SqlSupportedTransaction::None as i32,
+    );
     info.append(SqlInfo::FlightSqlServerCancel, false);
     info.append(SqlInfo::SqlIdentifierQuoteChar, "\"");
     info.build()

@@ -72,7 +72,10 @@ impl Interceptor for Login {
         let Some(tokens) = &self.0 else {
             return Ok(request);
         };
-        let header = request.metadata().get("authorization").and_then(|header| header.to_str().ok());
+        let header = request
+            .metadata()
+            .get("authorization")
+            .and_then(|header| header.to_str().ok());
         match header.and_then(|header| tokens.authorized(header)) {
             Some(_) => Ok(request),
             None => Err(Status::unauthenticated(
@@ -86,7 +89,9 @@ impl Interceptor for Login {
 fn status(error: &QueryError) -> Status {
     let message = format!("{error} (SQLSTATE {})", error.sqlstate());
     match error.kind {
-        Kind::Syntax | Kind::TooLong | Kind::Meaning | Kind::Value | Kind::NoColumn => Status::invalid_argument(message),
+        Kind::Syntax | Kind::TooLong | Kind::Meaning | Kind::Value | Kind::NoColumn => {
+            Status::invalid_argument(message)
+        }
         Kind::NoTable => Status::not_found(message),
         Kind::ReadOnly => Status::permission_denied(message),
         Kind::Unsupported => Status::unimplemented(message),

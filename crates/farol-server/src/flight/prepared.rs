@@ -45,7 +45,13 @@ impl PreparedStatements {
         let handle = Bytes::from(Uuid::new_v4().to_string());
         let values = Vec::new();
         let statement = Statement { sql, values };
-        kept.insert(handle.clone(), Kept { statement, used: Instant::now() });
+        kept.insert(
+            handle.clone(),
+            Kept {
+                statement,
+                used: Instant::now(),
+            },
+        );
         Ok(handle)
     }
 
@@ -78,7 +84,9 @@ impl PreparedStatements {
 }
 
 fn unknown() -> Status {
-    Status::not_found("there is no such prepared statement, or it was not used for half an hour; prepare it again")
+    Status::not_found(
+        "there is no such prepared statement, or it was not used for half an hour; prepare it again",
+    )
 }
 
 #[cfg(test)]
@@ -90,10 +98,18 @@ mod tests {
         let statements = PreparedStatements::default();
         let handle = statements.keep("SELECT $1".to_owned()).unwrap();
         assert!(statements.get(&handle).unwrap().values.is_empty());
-        statements.bind(&handle, vec![ScalarValue::from(7)]).unwrap();
-        assert_eq!(statements.get(&handle).unwrap().values, [ScalarValue::from(7)]);
+        statements
+            .bind(&handle, vec![ScalarValue::from(7)])
+            .unwrap();
+        assert_eq!(
+            statements.get(&handle).unwrap().values,
+            [ScalarValue::from(7)]
+        );
         statements.close(&handle);
-        assert_eq!(statements.get(&handle).unwrap_err().code(), tonic::Code::NotFound);
+        assert_eq!(
+            statements.get(&handle).unwrap_err().code(),
+            tonic::Code::NotFound
+        );
         assert!(statements.bind(&handle, Vec::new()).is_err());
     }
 

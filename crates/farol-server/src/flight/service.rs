@@ -3,14 +3,14 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::server::{FlightSqlService, PeekableFlightDataStream};
 use arrow_flight::sql::{
     ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest,
-    ActionCreatePreparedStatementResult, CommandGetCatalogs, CommandGetDbSchemas, CommandGetSqlInfo,
-    CommandGetTableTypes, CommandGetTables, CommandPreparedStatementQuery,
+    ActionCreatePreparedStatementResult, CommandGetCatalogs, CommandGetDbSchemas,
+    CommandGetSqlInfo, CommandGetTableTypes, CommandGetTables, CommandPreparedStatementQuery,
     CommandPreparedStatementUpdate, CommandStatementQuery, CommandStatementUpdate,
     DoPutPreparedStatementResult, ProstMessageExt, SqlInfo, TicketStatementQuery,
 };
@@ -68,20 +68,28 @@ impl Service {
 
     async fn run(&self, statement: Statement) -> Answer<DataStream> {
         check_length(&statement.sql).map_err(|error| status(&error))?;
-        let run = self.ways.queries.run(planner(statement), self.ways.queries.patience());
+        let run = self
+            .ways
+            .queries
+            .run(planner(statement), self.ways.queries.patience());
         let rows = run.await.map_err(|error| status(&error))?;
         Ok(Response::new(streamed(rows)))
     }
 
     async fn snapshot(&self) -> Result<Arc<crate::query::Snapshot>, Status> {
-        self.ways.queries.snapshot().await.map_err(|error| status(&error))
+        self.ways
+            .queries
+            .snapshot()
+            .await
+            .map_err(|error| status(&error))
     }
 }
 
 /// How a statement is planned, with the values of its parameters where some were bound.
 fn planner(
     statement: Statement,
-) -> impl FnOnce(SessionContext) -> BoxFuture<'static, DataFusionResult<LogicalPlan>> + Send + 'static {
+) -> impl FnOnce(SessionContext) -> BoxFuture<'static, DataFusionResult<LogicalPlan>> + Send + 'static
+{
     move |context| {
         Box::pin(async move {
             let plan = context.state().create_logical_plan(&statement.sql).await?;
@@ -108,24 +116,35 @@ fn encoded(
     schema: SchemaRef,
     batches: impl Stream<Item = Result<RecordBatch, FlightError>> + Send + 'static,
 ) -> DataStream {
-    let encoder = FlightDataEncoderBuilder::new().with_schema(schema).build(batches);
+    let encoder = FlightDataEncoderBuilder::new()
+        .with_schema(schema)
+        .build(batches);
     Box::pin(encoder.map_err(Status::from))
 }
 
 /// One batch that is all there is.
 fn whole(batch: RecordBatch) -> Answer<DataStream> {
-    Ok(Response::new(encoded(batch.schema(), stream::iter([Ok(batch)]))))
+    Ok(Response::new(encoded(
+        batch.schema(),
+        stream::iter([Ok(batch)]),
+    )))
 }
 
 /// The columns as they are sent: dictionaries are not.
 fn sent(schema: SchemaRef) -> SchemaRef {
     let nothing = stream::empty::<Result<RecordBatch, FlightError>>();
-    let encoder = FlightDataEncoderBuilder::new().with_schema(schema.clone()).build(nothing);
+    let encoder = FlightDataEncoderBuilder::new()
+        .with_schema(schema.clone())
+        .build(nothing);
     encoder.known_schema().unwrap_or(schema)
 }
 
 /// Where to get an answer: here, with this ticket.
-fn info(schema: &Schema, ticket: &impl ProstMessageExt, request: Request<FlightDescriptor>) -> Answer<FlightInfo> {
+fn info(
+    schema: &Schema,
+    ticket: &impl ProstMessageExt,
+    request: Request<FlightDescriptor>,
+) -> Answer<FlightInfo> {
     let ticket = Ticket::new(ticket.as_any().encode_to_vec());
     let info = FlightInfo::new()
         .try_with_schema(schema)
@@ -140,7 +159,9 @@ fn broken(error: impl std::fmt::Display) -> Status {
 }
 
 fn ipc(schema: &Schema) -> Result<Bytes, Status> {
-    let IpcMessage(bytes) = SchemaAsIpc::new(schema, &IpcWriteOptions::default()).try_into().map_err(broken)?;
+    let IpcMessage(bytes) = SchemaAsIpc::new(schema, &IpcWriteOptions::default())
+        .try_into()
+        .map_err(broken)?;
     Ok(bytes)
 }
 
@@ -149,7 +170,13 @@ fn parameters(plan: &LogicalPlan) -> Result<Schema, Status> {
     let types = plan.get_parameter_types().map_err(broken)?;
     let mut numbered: Vec<_> = types
         .into_iter()
-        .filter_map(|(name, data_type)| Some((name.strip_prefix('$')?.parse::<u32>().ok()?, name, data_type)))
+        .filter_map(|(name, data_type)| {
+            Some((
+                name.strip_prefix('$')?.parse::<u32>().ok()?,
+                name,
+                data_type,
+            ))
+        })
         .collect();
     numbered.sort_by_key(|(number, ..)| *number);
     let fields = numbered
@@ -167,12 +194,20 @@ impl FlightSqlService for Service {
     type FlightService = Self;
 
     /// A basic login becomes a bearer token; who gets here was let in.
-    async fn do_handshake(&self, request: Request<Streaming<HandshakeRequest>>) -> Answer<HandshakeStream> {
-        let header = request.metadata().get("authorization").and_then(|header| header.to_str().ok());
-        let credentials = header.and_then(|header| header.split_once(' ')).map(|(_, credentials)| credentials);
-        let (_, secret) = credentials
-            .and_then(basic)
-            .ok_or_else(|| Status::invalid_argument("a handshake needs `authorization: Basic …`"))?;
+    async fn do_handshake(
+        &self,
+        request: Request<Streaming<HandshakeRequest>>,
+    ) -> Answer<HandshakeStream> {
+        let header = request
+            .metadata()
+            .get("authorization")
+            .and_then(|header| header.to_str().ok());
+        let credentials = header
+            .and_then(|header| header.split_once(' '))
+            .map(|(_, credentials)| credentials);
+        let (_, secret) = credentials.and_then(basic).ok_or_else(|| {
+            Status::invalid_argument("a handshake needs `authorization: Basic …`")
+        })?;
         let answer = HandshakeResponse {
             protocol_version: 0,
             payload: Bytes::new(),
@@ -201,7 +236,11 @@ impl FlightSqlService for Service {
         info(&sent(plan.schema().inner().clone()), &ticket, request)
     }
 
-    async fn do_get_statement(&self, ticket: TicketStatementQuery, _request: Request<Ticket>) -> Answer<DataStream> {
+    async fn do_get_statement(
+        &self,
+        ticket: TicketStatementQuery,
+        _request: Request<Ticket>,
+    ) -> Answer<DataStream> {
         let sql = String::from_utf8(ticket.statement_handle.into())
             .map_err(|_| Status::invalid_argument("the ticket is none of this server's"))?;
         let values = Vec::new();
@@ -230,20 +269,25 @@ impl FlightSqlService for Service {
         query: CommandPreparedStatementQuery,
         request: Request<PeekableFlightDataStream>,
     ) -> Result<DoPutPreparedStatementResult, Status> {
-        let data = request.into_inner().map_err(|error| FlightError::Tonic(Box::new(error)));
+        let data = request
+            .into_inner()
+            .map_err(|error| FlightError::Tonic(Box::new(error)));
         let mut batches = FlightRecordBatchStream::new_from_flight_data(data);
         let mut values = Vec::new();
         let mut rows = 0;
         while let Some(batch) = batches.try_next().await? {
             rows += batch.num_rows();
             if rows > BOUND_ROWS_MAX {
-                return Err(Status::invalid_argument("a query takes one row of parameters"));
+                return Err(Status::invalid_argument(
+                    "a query takes one row of parameters",
+                ));
             }
             for column in batch.columns().iter().filter(|column| !column.is_empty()) {
                 values.push(ScalarValue::try_from_array(column, 0).map_err(broken)?);
             }
         }
-        self.prepared.bind(&query.prepared_statement_handle, values)?;
+        self.prepared
+            .bind(&query.prepared_statement_handle, values)?;
         Ok(DoPutPreparedStatementResult {
             prepared_statement_handle: Some(query.prepared_statement_handle),
         })
@@ -264,7 +308,8 @@ impl FlightSqlService for Service {
         query: CommandPreparedStatementQuery,
         _request: Request<Ticket>,
     ) -> Answer<DataStream> {
-        self.run(self.prepared.get(&query.prepared_statement_handle)?).await
+        self.run(self.prepared.get(&query.prepared_statement_handle)?)
+            .await
     }
 
     async fn do_action_close_prepared_statement(
@@ -300,7 +345,11 @@ impl FlightSqlService for Service {
         info(&query.into_builder().schema(), &query, request)
     }
 
-    async fn do_get_catalogs(&self, query: CommandGetCatalogs, _request: Request<Ticket>) -> Answer<DataStream> {
+    async fn do_get_catalogs(
+        &self,
+        query: CommandGetCatalogs,
+        _request: Request<Ticket>,
+    ) -> Answer<DataStream> {
         let mut builder = query.into_builder();
         catalog::catalogs(&mut builder);
         whole(builder.build().map_err(broken)?)
@@ -314,7 +363,11 @@ impl FlightSqlService for Service {
         info(&query.clone().into_builder().schema(), &query, request)
     }
 
-    async fn do_get_schemas(&self, query: CommandGetDbSchemas, _request: Request<Ticket>) -> Answer<DataStream> {
+    async fn do_get_schemas(
+        &self,
+        query: CommandGetDbSchemas,
+        _request: Request<Ticket>,
+    ) -> Answer<DataStream> {
         let mut builder = query.into_builder();
         catalog::schemas(&*self.snapshot().await?, &mut builder);
         whole(builder.build().map_err(broken)?)
@@ -328,7 +381,11 @@ impl FlightSqlService for Service {
         info(&query.clone().into_builder().schema(), &query, request)
     }
 
-    async fn do_get_tables(&self, query: CommandGetTables, _request: Request<Ticket>) -> Answer<DataStream> {
+    async fn do_get_tables(
+        &self,
+        query: CommandGetTables,
+        _request: Request<Ticket>,
+    ) -> Answer<DataStream> {
         let mut builder = query.into_builder();
         let snapshot = self.snapshot().await?;
         let listed = catalog::tables(&snapshot, &mut builder).await;
@@ -344,7 +401,11 @@ impl FlightSqlService for Service {
         info(&query.into_builder().schema(), &query, request)
     }
 
-    async fn do_get_table_types(&self, query: CommandGetTableTypes, _request: Request<Ticket>) -> Answer<DataStream> {
+    async fn do_get_table_types(
+        &self,
+        query: CommandGetTableTypes,
+        _request: Request<Ticket>,
+    ) -> Answer<DataStream> {
         let mut builder = query.into_builder();
         for table_type in catalog::TABLE_TYPES {
             builder.append(table_type);
@@ -361,7 +422,11 @@ impl FlightSqlService for Service {
         info(&known.schema(), &query, request)
     }
 
-    async fn do_get_sql_info(&self, query: CommandGetSqlInfo, _request: Request<Ticket>) -> Answer<DataStream> {
+    async fn do_get_sql_info(
+        &self,
+        query: CommandGetSqlInfo,
+        _request: Request<Ticket>,
+    ) -> Answer<DataStream> {
         let known = catalog::server_info().map_err(broken)?;
         whole(query.into_builder(&known).build().map_err(broken)?)
     }

@@ -158,7 +158,9 @@ fn authorize(ways: &WaysIn, headers: &HeaderMap) -> Result<(), Failure> {
     let Some(tokens) = &ways.tokens else {
         return Ok(());
     };
-    let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let header = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
     match header.and_then(|header| tokens.authorized(header)) {
         Some(_) => Ok(()),
         None => Err(Failure::new(
@@ -175,14 +177,18 @@ fn request(
     body: &[u8],
 ) -> Result<(String, Format), Failure> {
     let bad = |message: String| Failure::new(StatusCode::BAD_REQUEST, message);
-    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let is_json = media_type.is_some_and(|media_type| media_type.trim().starts_with("application/json"));
+    let media_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let is_json =
+        media_type.is_some_and(|media_type| media_type.trim().starts_with("application/json"));
     let (sql, own) = if is_json {
         let request: JsonRequest = serde_json::from_slice(body)
             .map_err(|error| bad(format!("the request is not {{\"sql\": …}}: {error}")))?;
         (request.sql, request.format)
     } else {
-        let text = std::str::from_utf8(body).map_err(|error| bad(format!("the statement is not UTF-8: {error}")))?;
+        let text = std::str::from_utf8(body)
+            .map_err(|error| bad(format!("the statement is not UTF-8: {error}")))?;
         (text.to_owned(), None)
     };
     let format = match parameters.format.or(own) {
@@ -194,7 +200,9 @@ fn request(
 
 /// The first format that the client names as acceptable.
 fn accepted(headers: &HeaderMap) -> Format {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok());
     let mut named = accept.unwrap_or_default().split(',').filter_map(|range| {
         let wanted = range.split(';').next()?.trim();
         Format::ALL.into_iter().find(|format| {
@@ -240,7 +248,9 @@ async fn encode(
             chunks.send(Ok(chunk)).await.map_err(|_| gone())?;
         }
         match rows.next().await {
-            Some(batch) => encoding.write(&batch.map_err(io::Error::other)?).map_err(io::Error::other)?,
+            Some(batch) => encoding
+                .write(&batch.map_err(io::Error::other)?)
+                .map_err(io::Error::other)?,
             None => break,
         }
     }
@@ -259,7 +269,10 @@ struct Written(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Written {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -282,7 +295,11 @@ impl Encoding {
     }
 
     fn take(&self) -> Bytes {
-        let mut written = self.written.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut written = self
+            .written
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *written).into()
     }
 
@@ -299,25 +316,53 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(header::HeaderName, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (name.clone(), value.parse().unwrap()))
+            .collect()
     }
 
     #[test]
     fn the_format_is_the_one_that_was_asked_for() {
-        let named = |format: Option<&str>| Parameters { format: format.map(str::to_owned) };
-        let accept = headers(&[(header::ACCEPT, "text/html, text/csv;q=0.5, application/json")]);
+        let named = |format: Option<&str>| Parameters {
+            format: format.map(str::to_owned),
+        };
+        let accept = headers(&[(
+            header::ACCEPT,
+            "text/html, text/csv;q=0.5, application/json",
+        )]);
         let of = |parameters, headers: &HeaderMap, body: &str| {
             request(parameters, headers, body.as_bytes()).map_err(|failure| failure.error.message)
         };
         let sql = || "SELECT 1".to_owned();
-        assert_eq!(of(named(None), &HeaderMap::new(), "SELECT 1"), Ok((sql(), Format::Json)));
-        assert_eq!(of(named(None), &accept, "SELECT 1"), Ok((sql(), Format::Csv)));
-        assert_eq!(of(named(Some("arrow")), &accept, "SELECT 1"), Ok((sql(), Format::Arrow)));
+        assert_eq!(
+            of(named(None), &HeaderMap::new(), "SELECT 1"),
+            Ok((sql(), Format::Json))
+        );
+        assert_eq!(
+            of(named(None), &accept, "SELECT 1"),
+            Ok((sql(), Format::Csv))
+        );
+        assert_eq!(
+            of(named(Some("arrow")), &accept, "SELECT 1"),
+            Ok((sql(), Format::Arrow))
+        );
         let json = headers(&[(header::CONTENT_TYPE, "application/json; charset=utf-8")]);
         let body = r#"{"sql": "SELECT 1", "format": "parquet"}"#;
         assert_eq!(of(named(None), &json, body), Ok((sql(), Format::Parquet)));
-        assert_eq!(of(named(Some("ndjson")), &json, body), Ok((sql(), Format::Ndjson)));
-        assert!(of(named(None), &json, r#"{"query": "SELECT 1"}"#).unwrap_err().contains("query"));
-        assert!(of(named(Some("xml")), &accept, "SELECT 1").unwrap_err().contains("json, ndjson, csv"));
+        assert_eq!(
+            of(named(Some("ndjson")), &json, body),
+            Ok((sql(), Format::Ndjson))
+        );
+        assert!(
+            of(named(None), &json, r#"{"query": "SELECT 1"}"#)
+                .unwrap_err()
+                .contains("query")
+        );
+        assert!(
+            of(named(Some("xml")), &accept, "SELECT 1")
+                .unwrap_err()
+                .contains("json, ndjson, csv")
+        );
     }
 }

@@ -22,7 +22,9 @@ use crate::query::Patience;
 pub(super) fn is_cursor(tree: &ast::Statement) -> bool {
     matches!(
         tree,
-        ast::Statement::Declare { .. } | ast::Statement::Fetch { .. } | ast::Statement::Close { .. }
+        ast::Statement::Declare { .. }
+            | ast::Statement::Fetch { .. }
+            | ast::Statement::Close { .. }
     )
 }
 
@@ -45,7 +47,10 @@ pub(super) async fn declare(
             declaration.names.as_slice(),
             &declaration.for_query,
         ) else {
-            return Err(failure::error("42601", "expected DECLARE name CURSOR FOR query"));
+            return Err(failure::error(
+                "42601",
+                "expected DECLARE name CURSOR FOR query",
+            ));
         };
         let format = match declaration.binary {
             Some(true) => Format::UnifiedBinary,
@@ -60,7 +65,11 @@ pub(super) async fn declare(
             columns: rows.schema().clone(),
         };
         let response = encode::response(rows, &format, options, statement.text.clone())?;
-        let stored = Arc::new(StoredStatement::new(name.value.clone(), statement, Vec::new()));
+        let stored = Arc::new(StoredStatement::new(
+            name.value.clone(),
+            statement,
+            Vec::new(),
+        ));
         let portal = Portal::new_cursor(name.value.clone(), stored);
         portal.start(response).await;
         store.put_portal(Arc::new(portal));
@@ -69,9 +78,14 @@ pub(super) async fn declare(
 }
 
 /// `FETCH` and `CLOSE`.
-pub(super) fn fetch_or_close(store: &Store, tree: &ast::Statement) -> PgWireResult<Option<Response>> {
+pub(super) fn fetch_or_close(
+    store: &Store,
+    tree: &ast::Statement,
+) -> PgWireResult<Option<Response>> {
     match tree {
-        ast::Statement::Fetch { name, direction, .. } => {
+        ast::Statement::Fetch {
+            name, direction, ..
+        } => {
             let count = rows_wanted(direction)?;
             let portal = find(store, &name.value)?;
             let mut rows = taken(&portal, count)?;
@@ -90,7 +104,10 @@ pub(super) fn fetch_or_close(store: &Store, tree: &ast::Statement) -> PgWireResu
 }
 
 /// The columns that a FETCH gives; `None` where the statement is another.
-pub(super) fn fetched_columns(store: &Store, tree: &ast::Statement) -> PgWireResult<Option<SchemaRef>> {
+pub(super) fn fetched_columns(
+    store: &Store,
+    tree: &ast::Statement,
+) -> PgWireResult<Option<SchemaRef>> {
     let ast::Statement::Fetch { name, .. } = tree else {
         return Ok(None);
     };
@@ -101,7 +118,10 @@ pub(super) fn fetched_columns(store: &Store, tree: &ast::Statement) -> PgWireRes
 fn find(store: &Store, name: &str) -> PgWireResult<Arc<Portal<Statement>>> {
     match store.get_portal(name) {
         Some(Entry::Value(portal)) => Ok(portal),
-        _ => Err(failure::error("34000", format!("cursor \"{name}\" does not exist"))),
+        _ => Err(failure::error(
+            "34000",
+            format!("cursor \"{name}\" does not exist"),
+        )),
     }
 }
 
@@ -122,7 +142,10 @@ fn rows_wanted(direction: &FetchDirection) -> PgWireResult<Option<usize>> {
 }
 
 /// The next rows of a portal that runs, as they come; the rest stays in it.
-pub(super) fn taken(portal: &Portal<Statement>, count: Option<usize>) -> PgWireResult<QueryResponse> {
+pub(super) fn taken(
+    portal: &Portal<Statement>,
+    count: Option<usize>,
+) -> PgWireResult<QueryResponse> {
     let in_use = |_| {
         let message = format!("\"{}\" is being read already", portal.name);
         failure::error("55006", message)
@@ -131,7 +154,9 @@ pub(super) fn taken(portal: &Portal<Statement>, count: Option<usize>) -> PgWireR
     let (fields, tag) = match &*state {
         PortalExecutionState::Suspended(rows) => (rows.row_schema(), rows.command_tag().to_owned()),
         PortalExecutionState::Initial => return Err(PgWireError::PortalNotStarted),
-        PortalExecutionState::Finished => return Ok(QueryResponse::new(Arc::default(), stream::empty())),
+        PortalExecutionState::Finished => {
+            return Ok(QueryResponse::new(Arc::default(), stream::empty()));
+        }
     };
     let columns = fields.clone();
     let rows = stream::unfold((state, count), move |(mut state, left)| {
@@ -148,7 +173,10 @@ pub(super) fn taken(portal: &Portal<Statement>, count: Option<usize>) -> PgWireR
                 Some(Ok(row)) => Some((Ok(row), (state, left.map(|left| left - 1)))),
                 ended => {
                     // The query and its place are given up, the columns are not.
-                    *state = PortalExecutionState::Suspended(QueryResponse::new(columns, stream::empty()));
+                    *state = PortalExecutionState::Suspended(QueryResponse::new(
+                        columns,
+                        stream::empty(),
+                    ));
                     ended.map(|failed| (failed, (state, Some(0))))
                 }
             }

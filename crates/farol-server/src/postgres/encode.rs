@@ -20,10 +20,20 @@ use crate::encode::json_text;
 use crate::query::{QueryError, Rows};
 
 /// The columns as clients see them.
-pub(super) fn fields(schema: &Schema, format: &Format, options: &Arc<FormatOptions>) -> PgWireResult<Vec<FieldInfo>> {
+pub(super) fn fields(
+    schema: &Schema,
+    format: &Format,
+    options: &Arc<FormatOptions>,
+) -> PgWireResult<Vec<FieldInfo>> {
     let column = |(index, field): (usize, &FieldRef)| -> PgWireResult<FieldInfo> {
         let name = field.name().clone();
-        let info = FieldInfo::new(name, None, None, pg_type(field)?, format_for(format, index)?);
+        let info = FieldInfo::new(
+            name,
+            None,
+            None,
+            pg_type(field)?,
+            format_for(format, index)?,
+        );
         Ok(info.with_format_options(options.clone()))
     };
     schema.fields().iter().enumerate().map(column).collect()
@@ -34,17 +44,24 @@ fn format_for(format: &Format, index: usize) -> PgWireResult<FieldFormat> {
     match format {
         Format::UnifiedText => Ok(FieldFormat::Text),
         Format::UnifiedBinary => Ok(FieldFormat::Binary),
-        Format::Individual(codes) => codes.get(index).map(|_| format.format_for(index)).ok_or_else(|| {
-            let message = format!("{} result formats for more columns", codes.len());
-            failure::error("08P01", message)
-        }),
+        Format::Individual(codes) => codes
+            .get(index)
+            .map(|_| format.format_for(index))
+            .ok_or_else(|| {
+                let message = format!("{} result formats for more columns", codes.len());
+                failure::error("08P01", message)
+            }),
     }
 }
 
 /// The batch with the columns that are sent as JSON turned into text.
 fn with_json(batch: RecordBatch) -> Result<RecordBatch, ArrowError> {
     let schema = batch.schema();
-    if !schema.fields().iter().any(|field| is_json(field.data_type())) {
+    if !schema
+        .fields()
+        .iter()
+        .any(|field| is_json(field.data_type()))
+    {
         return Ok(batch);
     }
     let mut fields = Vec::with_capacity(batch.num_columns());
@@ -108,16 +125,33 @@ mod tests {
         let schema = Schema::new(vec![
             Field::new("texts", DataType::List(text.clone()), true),
             Field::new("parts", parts.clone(), true),
-            Field::new("list", DataType::List(Arc::new(Field::new("item", parts, true))), true),
+            Field::new(
+                "list",
+                DataType::List(Arc::new(Field::new("item", parts, true))),
+                true,
+            ),
             Field::new("money", DataType::Decimal128(38, 12), true),
-            Field::new("word", DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)), true),
+            Field::new(
+                "word",
+                DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
+                true,
+            ),
         ]);
         let types: Vec<_> = fields(&schema, &Format::UnifiedText, &Arc::default())
             .unwrap()
             .iter()
             .map(|field| field.datatype().clone())
             .collect();
-        assert_eq!(types, [Type::TEXT_ARRAY, Type::JSON, Type::JSON, Type::NUMERIC, Type::TEXT]);
+        assert_eq!(
+            types,
+            [
+                Type::TEXT_ARRAY,
+                Type::JSON,
+                Type::JSON,
+                Type::NUMERIC,
+                Type::TEXT
+            ]
+        );
         assert!(fields(&schema, &Format::Individual(vec![0]), &Arc::default()).is_err());
     }
 

@@ -70,7 +70,11 @@ impl QueryParser for Session {
     }
 
     fn get_parameter_types(&self, statement: &Statement) -> PgWireResult<Vec<Type>> {
-        statement.parameters.iter().map(parameters::Parameter::pg_type).collect()
+        statement
+            .parameters
+            .iter()
+            .map(parameters::Parameter::pg_type)
+            .collect()
     }
 
     fn get_result_schema(
@@ -79,7 +83,11 @@ impl QueryParser for Session {
         format: Option<&Format>,
     ) -> PgWireResult<Vec<FieldInfo>> {
         let options = Arc::new(FormatOptions::default());
-        encode::fields(&statement.columns, format.unwrap_or(&Format::UnifiedText), &options)
+        encode::fields(
+            &statement.columns,
+            format.unwrap_or(&Format::UnifiedText),
+            &options,
+        )
     }
 }
 
@@ -100,14 +108,19 @@ impl ExtendedQueryHandler for Session {
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
         let name = message.name.as_deref().unwrap_or(DEFAULT_NAME);
-        self.prepared().lock().unwrap_or_else(PoisonError::into_inner).keep(name)?;
+        self.prepared()
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .keep(name)?;
         let mut cancel = Cancel::listen(client).await;
         let parsing = StoredStatement::parse(client, &message, self.query_parser());
         match self.hangup().or_stopped(&mut cancel, parsing).await? {
             Some(statement) => store(client)?.put_statement(Arc::new(statement)),
             None => store(client)?.put_empty_statement(name),
         }
-        client.send(PgWireBackendMessage::ParseComplete(ParseComplete::new())).await?;
+        client
+            .send(PgWireBackendMessage::ParseComplete(ParseComplete::new()))
+            .await?;
         Ok(())
     }
 
@@ -122,12 +135,17 @@ impl ExtendedQueryHandler for Session {
         match message.target_type {
             TARGET_TYPE_BYTE_STATEMENT => {
                 store(client)?.rm_statement(name);
-                self.prepared().lock().unwrap_or_else(PoisonError::into_inner).forget(name);
+                self.prepared()
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .forget(name);
             }
             TARGET_TYPE_BYTE_PORTAL => store(client)?.rm_portal(name),
             other => return Err(PgWireError::InvalidTargetType(other)),
         }
-        client.send(PgWireBackendMessage::CloseComplete(CloseComplete::new())).await?;
+        client
+            .send(PgWireBackendMessage::CloseComplete(CloseComplete::new()))
+            .await?;
         Ok(())
     }
 
@@ -147,7 +165,8 @@ impl ExtendedQueryHandler for Session {
         // What the client says its values are comes before what the plan would have them be.
         let types = (0..count).map(|index| {
             let said = target.parameter_types.get(index).cloned().flatten();
-            said.or_else(|| told.get(index).cloned()).unwrap_or(Type::UNKNOWN)
+            said.or_else(|| told.get(index).cloned())
+                .unwrap_or(Type::UNKNOWN)
         });
         let columns = self.described(client, &target.statement, &Format::UnifiedText)?;
         Ok(DescribeStatementResponse::new(types.collect(), columns))
@@ -210,13 +229,24 @@ impl ExtendedQueryHandler for Session {
             0 => None,
             _ => Some(parameters::values(portal, &statement.parameters)?),
         };
-        self.query(client, &statement.tree, values, &portal.result_column_format).await
+        self.query(
+            client,
+            &statement.tree,
+            values,
+            &portal.result_column_format,
+        )
+        .await
     }
 }
 
 impl Session {
     /// The columns of a statement's answer.
-    fn described<C>(&self, client: &C, statement: &Statement, format: &Format) -> PgWireResult<Vec<FieldInfo>>
+    fn described<C>(
+        &self,
+        client: &C,
+        statement: &Statement,
+        format: &Format,
+    ) -> PgWireResult<Vec<FieldInfo>>
     where
         C: ClientPortalStore,
         C::PortalStore: PortalStore,
@@ -240,7 +270,9 @@ impl Session {
             Some(Entry::Empty) => return session::send(client, Response::EmptyQuery).await,
             None => return Err(PgWireError::PortalNotFound(name.to_owned())),
         };
-        let count_max = usize::try_from(message.max_rows).ok().filter(|count| *count > 0);
+        let count_max = usize::try_from(message.max_rows)
+            .ok()
+            .filter(|count| *count > 0);
         let begins = matches!(*portal.state().lock().await, PortalExecutionState::Initial);
         if begins {
             match ExtendedQueryHandler::do_query(self, client, portal.as_ref(), 0).await? {

@@ -25,7 +25,11 @@ pub(super) fn of_query(failed: &QueryError, text: &str) -> PgWireError {
 fn position(text: &str, (line, column): (u64, u64)) -> Option<String> {
     let line = usize::try_from(line).ok()?.checked_sub(1)?;
     let column = usize::try_from(column).ok()?.checked_sub(1)?;
-    let before: usize = text.split_inclusive('\n').take(line).map(|line| line.chars().count()).sum();
+    let before: usize = text
+        .split_inclusive('\n')
+        .take(line)
+        .map(|line| line.chars().count())
+        .sum();
     Some((before + column + 1).to_string())
 }
 

@@ -112,7 +112,9 @@ fn current_setting(arguments: &[Option<&str>]) -> Result<Option<String>> {
         "datestyle" => "ISO, MDY",
         "intervalstyle" => "postgres",
         "server_encoding" | "client_encoding" => "UTF8",
-        "standard_conforming_strings" | "transaction_read_only" | "default_transaction_read_only" => "on",
+        "standard_conforming_strings"
+        | "transaction_read_only"
+        | "default_transaction_read_only" => "on",
         "is_superuser" => "off",
         "max_identifier_length" => "63",
         _ if arguments.get(1).copied().flatten() == Some("true") => return Ok(None),
@@ -159,8 +161,12 @@ fn format(arguments: &[Option<&str>]) -> Result<Option<String>> {
 }
 
 fn quoted_name(name: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
-    if !name.starts_with(|letter: char| letter.is_ascii_digit()) && !name.is_empty() && name.chars().all(plain) {
+    let plain =
+        |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
+    if !name.starts_with(|letter: char| letter.is_ascii_digit())
+        && !name.is_empty()
+        && name.chars().all(plain)
+    {
         return name.to_owned();
     }
     format!("\"{}\"", name.replace('"', "\"\""))
@@ -173,9 +179,18 @@ mod tests {
     #[test]
     fn format_is_postgresqls() {
         let of = |arguments: &[Option<&str>]| format(arguments).map_err(|error| error.to_string());
-        assert_eq!(of(&[Some("%s is 5%%"), Some("x")]), Ok(Some("x is 5%".to_owned())));
-        assert_eq!(of(&[Some("%I.%I"), Some("public"), Some("My \"t\"")]), Ok(Some("public.\"My \"\"t\"\"\"".to_owned())));
-        assert_eq!(of(&[Some("%L %L"), Some("it's"), None]), Ok(Some("'it''s' NULL".to_owned())));
+        assert_eq!(
+            of(&[Some("%s is 5%%"), Some("x")]),
+            Ok(Some("x is 5%".to_owned()))
+        );
+        assert_eq!(
+            of(&[Some("%I.%I"), Some("public"), Some("My \"t\"")]),
+            Ok(Some("public.\"My \"\"t\"\"\"".to_owned()))
+        );
+        assert_eq!(
+            of(&[Some("%L %L"), Some("it's"), None]),
+            Ok(Some("'it''s' NULL".to_owned()))
+        );
         assert_eq!(of(&[None, Some("x")]), Ok(None));
         assert!(of(&[Some("%s")]).is_err());
         assert!(of(&[Some("%x"), Some("x")]).is_err());
@@ -189,9 +204,20 @@ mod tests {
             let context = context.clone();
             async move { context.sql(sql).await?.collect().await }
         };
-        let rows = ask("SELECT current_setting('server_version_num')::int / 100 AS v").await.unwrap();
-        assert_eq!(datafusion::arrow::util::pretty::pretty_format_batches(&rows).unwrap().to_string().matches("1600").count(), 1);
+        let rows = ask("SELECT current_setting('server_version_num')::int / 100 AS v")
+            .await
+            .unwrap();
+        assert_eq!(
+            datafusion::arrow::util::pretty::pretty_format_batches(&rows)
+                .unwrap()
+                .to_string()
+                .matches("1600")
+                .count(),
+            1
+        );
         assert!(ask("SELECT current_setting('nothing')").await.is_err());
-        ask("SELECT current_setting('nothing', true)").await.unwrap();
+        ask("SELECT current_setting('nothing', true)")
+            .await
+            .unwrap();
     }
 }

@@ -50,7 +50,11 @@ impl InformationSchema {
             for name in schema.table_names() {
                 if let Some(table) = schema.table(&name).await? {
                     let schema = schema_name.clone();
-                    described.push(Described { schema, name, table });
+                    described.push(Described {
+                        schema,
+                        name,
+                        table,
+                    });
                 }
             }
         }
@@ -59,7 +63,11 @@ impl InformationSchema {
 
     fn schemata(&self) -> Result<RecordBatch> {
         let system = ["pg_catalog", NAME].map(str::to_owned);
-        let names = self.schemas.iter().map(|(name, _)| name.clone()).chain(system);
+        let names = self
+            .schemas
+            .iter()
+            .map(|(name, _)| name.clone())
+            .chain(system);
         let names: Vec<_> = names.collect();
         let count = names.len();
         batch([
@@ -78,7 +86,10 @@ impl InformationSchema {
         });
         batch([
             ("table_catalog", constant(CATALOG, count)),
-            ("table_schema", texts(tables.iter().map(|table| &table.schema))),
+            (
+                "table_schema",
+                texts(tables.iter().map(|table| &table.schema)),
+            ),
             ("table_name", texts(tables.iter().map(|table| &table.name))),
             ("table_type", texts(types)),
             ("is_insertable_into", constant("NO", count)),
@@ -91,7 +102,10 @@ impl InformationSchema {
         let count = tables.len();
         batch([
             ("table_catalog", constant(CATALOG, count)),
-            ("table_schema", texts(tables.iter().map(|table| &table.schema))),
+            (
+                "table_schema",
+                texts(tables.iter().map(|table| &table.schema)),
+            ),
             ("table_name", texts(tables.iter().map(|table| &table.name))),
             ("view_definition", nothing(count)),
             ("is_updatable", constant("NO", count)),
@@ -104,20 +118,34 @@ impl InformationSchema {
             for (place, field) in (1..).zip(table.table.schema().fields()) {
                 // A type that clients cannot be told is sent as text, if at all.
                 let pg_type = pg_type(field).unwrap_or(Type::TEXT);
-                rows.push((table.schema.clone(), table.name.clone(), place, field.clone(), pg_type));
+                rows.push((
+                    table.schema.clone(),
+                    table.name.clone(),
+                    place,
+                    field.clone(),
+                    pg_type,
+                ));
             }
         }
         let count = rows.len();
-        let nullable = rows.iter().map(|(.., field, _)| if field.is_nullable() { "YES" } else { "NO" });
+        let nullable = rows
+            .iter()
+            .map(|(.., field, _)| if field.is_nullable() { "YES" } else { "NO" });
         batch([
             ("table_catalog", constant(CATALOG, count)),
             ("table_schema", texts(rows.iter().map(|row| &row.0))),
             ("table_name", texts(rows.iter().map(|row| &row.1))),
             ("column_name", texts(rows.iter().map(|row| row.3.name()))),
-            ("ordinal_position", Arc::new(rows.iter().map(|row| Some(row.2)).collect::<Int32Array>())),
+            (
+                "ordinal_position",
+                Arc::new(rows.iter().map(|row| Some(row.2)).collect::<Int32Array>()),
+            ),
             ("column_default", nothing(count)),
             ("is_nullable", texts(nullable)),
-            ("data_type", texts(rows.iter().map(|row| standard_name(&row.4)))),
+            (
+                "data_type",
+                texts(rows.iter().map(|row| standard_name(&row.4))),
+            ),
             ("character_maximum_length", numbers(count)),
             ("numeric_precision", numbers(count)),
             ("numeric_scale", numbers(count)),
@@ -184,7 +212,9 @@ impl SchemaProvider for InformationSchema {
 }
 
 fn batch(columns: impl IntoIterator<Item = (&'static str, ArrayRef)>) -> Result<RecordBatch> {
-    let columns = columns.into_iter().map(|(name, column)| (name, column, true));
+    let columns = columns
+        .into_iter()
+        .map(|(name, column)| (name, column, true));
     RecordBatch::try_from_iter_with_nullable(columns).map_err(DataFusionError::from)
 }
 

@@ -42,7 +42,7 @@ use datafusion_postgres::pgwire::tokio::server::{
     MaybeTls, PgWireMessageServerCodec, negotiate_tls, process_error, process_message,
 };
 use futures::{SinkExt, StreamExt};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -108,6 +108,12 @@ pub(crate) async fn serve(listener: TcpListener, ways: WaysIn, shutdown: Cancell
     }
 }
 
+/// A client's wish for encryption, in place of a version of the protocol: TLS, and GSSAPI.
+const ENCRYPTION_REQUESTS: [u32; 2] = [80_877_103, 80_877_104];
+
+/// The largest first message.
+const GREETING_BYTES_MAX: u32 = 10_000;
+
 /// Tells a client that all places are taken.
 async fn refuse(mut stream: TcpStream, connections_max: usize) {
     let message = format!(
@@ -116,8 +122,17 @@ async fn refuse(mut stream: TcpStream, connections_max: usize) {
     let info = ErrorInfo::new("FATAL".to_owned(), "53300".to_owned(), message);
     let mut bytes = bytes::BytesMut::new();
     let told = async {
-        // Before it has asked for something a client takes no answer.
-        stream.readable().await?;
+        // A client takes an error only in answer to its real greeting.
+        loop {
+            let length = stream.read_u32().await?.clamp(8, GREETING_BYTES_MAX);
+            let request = stream.read_u32().await?;
+            let mut rest = vec![0; length as usize - 8];
+            stream.read_exact(&mut rest).await?;
+            if !ENCRYPTION_REQUESTS.contains(&request) {
+                break;
+            }
+            stream.write_all(b"N").await?;
+        }
         PgWireBackendMessage::ErrorResponse(ErrorResponse::from(info))
             .encode(&mut bytes)
             .map_err(io::Error::from)?;
@@ -145,7 +160,8 @@ async fn connection(stream: TcpStream, peer: SocketAddr, server: &Arc<Server>) -
         socket.get_mut().allow(MESSAGE_BYTES_MAX);
         let is_greeting = matches!(
             socket.state(),
-            PgWireConnectionState::AwaitingStartup | PgWireConnectionState::AuthenticationInProgress
+            PgWireConnectionState::AwaitingStartup
+                | PgWireConnectionState::AuthenticationInProgress
         );
         let message = if is_greeting {
             tokio::time::timeout_at(greeted_by, socket.next()).await?
@@ -205,6 +221,8 @@ fn bounded(
 async fn farewell(socket: &mut Socket, error: PgWireError) -> io::Result<()> {
     let mut info = ErrorInfo::from(error);
     "FATAL".clone_into(&mut info.severity);
-    socket.send(PgWireBackendMessage::ErrorResponse(info.into())).await?;
+    socket
+        .send(PgWireBackendMessage::ErrorResponse(info.into()))
+        .await?;
     socket.close().await
 }

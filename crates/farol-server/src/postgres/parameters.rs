@@ -8,7 +8,9 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion_postgres::arrow_pg::datatypes::df::deserialize_parameters_with_server_types;
-use datafusion_postgres::arrow_pg::datatypes::{PG_OID_ALIAS_KEY, into_pg_type, pg_type_for_alias_kind};
+use datafusion_postgres::arrow_pg::datatypes::{
+    PG_OID_ALIAS_KEY, into_pg_type, pg_type_for_alias_kind,
+};
 use datafusion_postgres::pgwire::api::Type;
 use datafusion_postgres::pgwire::api::portal::Portal;
 use datafusion_postgres::pgwire::error::PgWireResult;
@@ -51,7 +53,9 @@ pub(super) fn of_plan(plan: &LogicalPlan) -> Result<Vec<Parameter>> {
     })?;
     // A number that is left out is a parameter all the same.
     let count = known.keys().next_back().copied().unwrap_or(0);
-    Ok((1..=count).map(|number| known.remove(&number).unwrap_or_default()).collect())
+    Ok((1..=count)
+        .map(|number| known.remove(&number).unwrap_or_default())
+        .collect())
 }
 
 /// What an expression says of the parameters in it: a cast names the type, a comparison with an OID its kind.
@@ -62,7 +66,9 @@ fn note(expr: &Expr, known: &mut BTreeMap<usize, Parameter>) {
                 && let Some(number) = number(&placeholder.id)
             {
                 let parameter = known.entry(number).or_default();
-                parameter.data_type.get_or_insert_with(|| cast.field.data_type().clone());
+                parameter
+                    .data_type
+                    .get_or_insert_with(|| cast.field.data_type().clone());
             }
         }
         Expr::Placeholder(placeholder) => {
@@ -70,7 +76,10 @@ fn note(expr: &Expr, known: &mut BTreeMap<usize, Parameter>) {
                 return;
             };
             let parameter = known.entry(number).or_default();
-            let field = placeholder.field.as_deref().filter(|field| *field.data_type() == DataType::Int32);
+            let field = placeholder
+                .field
+                .as_deref()
+                .filter(|field| *field.data_type() == DataType::Int32);
             if let Some(kind) = field.and_then(|field| field.metadata().get(PG_OID_ALIAS_KEY)) {
                 parameter.alias = pg_type_for_alias_kind(kind);
             }
@@ -84,9 +93,18 @@ fn number(name: &str) -> Option<usize> {
 }
 
 /// The values that a client has bound.
-pub(super) fn values<S: Clone>(portal: &Portal<S>, parameters: &[Parameter]) -> PgWireResult<ParamValues> {
-    let pg_types = parameters.iter().map(Parameter::pg_type).collect::<PgWireResult<Vec<_>>>()?;
-    let data_types: Vec<_> = parameters.iter().map(|parameter| parameter.data_type.as_ref()).collect();
+pub(super) fn values<S: Clone>(
+    portal: &Portal<S>,
+    parameters: &[Parameter],
+) -> PgWireResult<ParamValues> {
+    let pg_types = parameters
+        .iter()
+        .map(Parameter::pg_type)
+        .collect::<PgWireResult<Vec<_>>>()?;
+    let data_types: Vec<_> = parameters
+        .iter()
+        .map(|parameter| parameter.data_type.as_ref())
+        .collect();
     let pg_types: Vec<_> = pg_types.iter().map(Some).collect();
     deserialize_parameters_with_server_types(portal, &data_types, &pg_types)
 }
@@ -98,8 +116,16 @@ mod tests {
     use super::*;
 
     async fn types(sql: &str) -> Vec<Type> {
-        let plan = SessionContext::new().state().create_logical_plan(sql).await.unwrap();
-        of_plan(&plan).unwrap().iter().map(|parameter| parameter.pg_type().unwrap()).collect()
+        let plan = SessionContext::new()
+            .state()
+            .create_logical_plan(sql)
+            .await
+            .unwrap();
+        of_plan(&plan)
+            .unwrap()
+            .iter()
+            .map(|parameter| parameter.pg_type().unwrap())
+            .collect()
     }
 
     #[tokio::test]

@@ -51,12 +51,21 @@ impl PreparedStatements {
 
 /// Whether the statement is about a prepared one.
 pub(super) fn is_prepared(tree: &ast::Statement) -> bool {
-    matches!(tree, ast::Statement::Prepare { .. } | ast::Statement::Deallocate { .. })
+    matches!(
+        tree,
+        ast::Statement::Prepare { .. } | ast::Statement::Deallocate { .. }
+    )
 }
 
 /// `PREPARE` and `DEALLOCATE`.
-pub(super) fn prepare_or_deallocate(session: &Session, tree: &ast::Statement) -> PgWireResult<Option<Response>> {
-    let mut prepared = session.prepared().lock().unwrap_or_else(PoisonError::into_inner);
+pub(super) fn prepare_or_deallocate(
+    session: &Session,
+    tree: &ast::Statement,
+) -> PgWireResult<Option<Response>> {
+    let mut prepared = session
+        .prepared()
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     let tag = match tree {
         ast::Statement::Prepare { name, .. } => {
             if prepared.in_sql.contains_key(&name.value) {
@@ -72,7 +81,10 @@ pub(super) fn prepare_or_deallocate(session: &Session, tree: &ast::Statement) ->
             "DEALLOCATE ALL"
         }
         ast::Statement::Deallocate { name, .. } => {
-            prepared.in_sql.remove(&name.value).ok_or_else(|| unknown(&name.value))?;
+            prepared
+                .in_sql
+                .remove(&name.value)
+                .ok_or_else(|| unknown(&name.value))?;
             "DEALLOCATE"
         }
         _ => return Ok(None),
@@ -81,30 +93,50 @@ pub(super) fn prepare_or_deallocate(session: &Session, tree: &ast::Statement) ->
 }
 
 fn unknown(name: &str) -> PgWireError {
-    failure::error("26000", format!("prepared statement \"{name}\" does not exist"))
+    failure::error(
+        "26000",
+        format!("prepared statement \"{name}\" does not exist"),
+    )
 }
 
 /// How an `EXECUTE` is planned: what was prepared is planned against the newest tables, with the values given.
 pub(super) fn planner(session: &Session, execute: &ast::Statement) -> PgWireResult<Planner> {
-    let ast::Statement::Execute { name: Some(name), .. } = execute else {
+    let ast::Statement::Execute {
+        name: Some(name), ..
+    } = execute
+    else {
         return Err(failure::error("42601", "expected EXECUTE name(…)"));
     };
     let name = name.to_string();
     let name = name.trim_matches('"');
-    let known = session.prepared().lock().unwrap_or_else(PoisonError::into_inner);
-    let prepare = known.in_sql.get(name).cloned().ok_or_else(|| unknown(name))?;
+    let known = session
+        .prepared()
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    let prepare = known
+        .in_sql
+        .get(name)
+        .cloned()
+        .ok_or_else(|| unknown(name))?;
     let execute = execute.clone();
     Ok(Box::new(move |context: SessionContext| {
         Box::pin(async move {
             let planned = |tree| {
                 let state = context.state();
-                async move { state.statement_to_plan(SqlStatement::Statement(Box::new(tree))).await }
+                async move {
+                    state
+                        .statement_to_plan(SqlStatement::Statement(Box::new(tree)))
+                        .await
+                }
             };
             // The context is this query's alone, and so is what is prepared in it.
             let prepared = planned(prepare).await?;
             context.execute_logical_plan(prepared).await?;
             let execute = planned(execute).await?;
-            Ok(context.execute_logical_plan(execute).await?.into_unoptimized_plan())
+            Ok(context
+                .execute_logical_plan(execute)
+                .await?
+                .into_unoptimized_plan())
         })
     }))
 }

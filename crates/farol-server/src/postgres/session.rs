@@ -90,7 +90,11 @@ impl Session {
     {
         let context = &self.0.server.context;
         let hook = TransactionStatementHook;
-        if let Some(response) = hook.handle_simple_query(tree, context, client).await.transpose()? {
+        if let Some(response) = hook
+            .handle_simple_query(tree, context, client)
+            .await
+            .transpose()?
+        {
             if matches!(response, Response::TransactionEnd(_)) {
                 store(client)?.clear_portals();
             }
@@ -98,7 +102,11 @@ impl Session {
         }
         refuse_settings(tree)?;
         let hook = SetShowHook;
-        if let Some(response) = hook.handle_simple_query(tree, context, client).await.transpose()? {
+        if let Some(response) = hook
+            .handle_simple_query(tree, context, client)
+            .await
+            .transpose()?
+        {
             return Ok(Some(response));
         }
         if let Some(response) = cursor::fetch_or_close(store(client)?, tree)? {
@@ -177,7 +185,9 @@ impl Session {
     fn patience<C: ClientInfo>(&self, client: &C) -> Patience {
         let set = client.metadata().get(STATEMENT_TIMEOUT_KEY);
         Patience {
-            timeout: set.and_then(|ms| ms.parse().ok()).map(Duration::from_millis),
+            timeout: set
+                .and_then(|ms| ms.parse().ok())
+                .map(Duration::from_millis),
             ..self.queries().patience()
         }
     }
@@ -189,7 +199,9 @@ where
     C: ClientPortalStore,
     C::PortalStore: PortalStore,
 {
-    let store = ClientPortalStore::portal_store(client).as_any().downcast_ref();
+    let store = ClientPortalStore::portal_store(client)
+        .as_any()
+        .downcast_ref();
     store.ok_or_else(|| failure::error("XX000", "the connection keeps statements of another kind"))
 }
 
@@ -202,7 +214,11 @@ where
 {
     match response {
         Response::EmptyQuery => {
-            client.feed(PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse::new())).await?;
+            client
+                .feed(PgWireBackendMessage::EmptyQueryResponse(
+                    EmptyQueryResponse::new(),
+                ))
+                .await?;
         }
         Response::Query(rows) => send_query_response(client, rows, true).await?,
         Response::Execution(tag) => send_execution_response(client, tag).await?,
@@ -231,6 +247,8 @@ fn refuse_settings(tree: &ast::Statement) -> PgWireResult<()> {
     if !name.starts_with("datafusion.") {
         return Ok(());
     }
-    let message = format!("{name} is set by the server; the bounds of queries are server.query in its configuration");
+    let message = format!(
+        "{name} is set by the server; the bounds of queries are server.query in its configuration"
+    );
     Err(failure::error("42501", message))
 }

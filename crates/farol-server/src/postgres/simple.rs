@@ -40,7 +40,10 @@ impl SimpleQueryHandler for Session {
             for tree in trees {
                 let response = match self.without_query(client, &tree).await? {
                     Some(response) => response,
-                    None => self.query(client, &tree, None, &Format::UnifiedText).await?,
+                    None => {
+                        self.query(client, &tree, None, &Format::UnifiedText)
+                            .await?
+                    }
                 };
                 session::send(client, response).await?;
             }
@@ -64,7 +67,10 @@ impl SimpleQueryHandler for Session {
         for tree in self.parse(query)? {
             responses.push(match self.without_query(client, &tree).await? {
                 Some(response) => response,
-                None => self.query(client, &tree, None, &Format::UnifiedText).await?,
+                None => {
+                    self.query(client, &tree, None, &Format::UnifiedText)
+                        .await?
+                }
             });
         }
         Ok(responses)

@@ -11,7 +11,8 @@ use datafusion_postgres::pgwire::api::auth::sasl::scram::{
 };
 use datafusion_postgres::pgwire::api::auth::{
     AuthSource, DefaultServerParameterProvider, LoginInfo, Password, ServerParameterProvider,
-    StartupHandler, finish_authentication, protocol_negotiation, save_startup_parameters_to_metadata,
+    StartupHandler, finish_authentication, protocol_negotiation,
+    save_startup_parameters_to_metadata,
 };
 use datafusion_postgres::pgwire::api::{
     ClientInfo, ConnectionGuard, ConnectionHandle, ConnectionManager, PidSecretKeyGenerator,
@@ -92,7 +93,8 @@ pub(super) struct Parameters(DefaultServerParameterProvider);
 impl Default for Parameters {
     fn default() -> Self {
         let mut parameters = DefaultServerParameterProvider::default();
-        parameters.server_version = format!("{SERVER_VERSION} (Farol {})", env!("CARGO_PKG_VERSION"));
+        parameters.server_version =
+            format!("{SERVER_VERSION} (Farol {})", env!("CARGO_PKG_VERSION"));
         "UTC".clone_into(&mut parameters.time_zone);
         parameters.is_superuser = false;
         parameters.default_transaction_read_only = true;
@@ -133,7 +135,11 @@ impl Startup {
 
 #[async_trait]
 impl StartupHandler for Startup {
-    async fn on_startup<C>(&self, client: &mut C, message: PgWireFrontendMessage) -> PgWireResult<()>
+    async fn on_startup<C>(
+        &self,
+        client: &mut C,
+        message: PgWireFrontendMessage,
+    ) -> PgWireResult<()>
     where
         C: ClientInfo + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
         C::Error: Debug,
@@ -151,7 +157,9 @@ impl StartupHandler for Startup {
         let (pid, key) = keys.generate(client);
         client.set_pid_and_secret_key(pid, key.clone());
         let (handle, guard) = manager.register(pid, key);
-        client.session_extensions().insert::<Arc<ConnectionHandle>>(handle);
+        client
+            .session_extensions()
+            .insert::<Arc<ConnectionHandle>>(handle);
         client.session_extensions().insert::<ConnectionGuard>(guard);
         finish_authentication(client, &Parameters::default()).await
     }
@@ -171,6 +179,9 @@ mod tests {
         assert_eq!(passwords.of("other").salt(), other.salt());
         assert_ne!(passwords.of("other").password(), other.password());
         assert_ne!(ana.salt(), other.salt());
-        assert_ne!(Passwords::new(passwords.tokens.clone()).of("ana").salt(), ana.salt());
+        assert_ne!(
+            Passwords::new(passwords.tokens.clone()).of("ana").salt(),
+            ana.salt()
+        );
     }
 }

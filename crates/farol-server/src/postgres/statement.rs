@@ -31,7 +31,10 @@ pub(super) struct Statement {
 }
 
 /// The statements of a text.
-pub(super) fn parse(parser: &PostgresCompatibilityParser, text: &str) -> PgWireResult<Vec<ast::Statement>> {
+pub(super) fn parse(
+    parser: &PostgresCompatibilityParser,
+    text: &str,
+) -> PgWireResult<Vec<ast::Statement>> {
     check_length(text).map_err(|error| failure::of_query(&error, text))?;
     parser.parse(text).map_err(|error| {
         // That parser forgets where words were; this one does not.
@@ -39,7 +42,10 @@ pub(super) fn parse(parser: &PostgresCompatibilityParser, text: &str) -> PgWireR
             .try_with_sql(text)
             .and_then(|mut parser| parser.parse_statements());
         let error = placed.err().unwrap_or(error);
-        failure::of_query(&QueryError::from(datafusion::error::DataFusionError::from(error)), text)
+        failure::of_query(
+            &QueryError::from(datafusion::error::DataFusionError::from(error)),
+            text,
+        )
     })
 }
 
@@ -69,9 +75,18 @@ mod tests {
 
     #[test]
     fn a_mistake_has_its_place_in_the_text() {
-        let error = parse(&PostgresCompatibilityParser::new(), "SELECT 1 FROM\n  WHERE").unwrap_err();
+        let error = parse(
+            &PostgresCompatibilityParser::new(),
+            "SELECT 1 FROM\n  WHERE",
+        )
+        .unwrap_err();
         let info = ErrorInfo::from(error);
-        assert_eq!((info.code.as_str(), info.position.as_deref()), ("42601", Some("17")), "{}", info.message);
+        assert_eq!(
+            (info.code.as_str(), info.position.as_deref()),
+            ("42601", Some("17")),
+            "{}",
+            info.message
+        );
     }
 
     #[test]

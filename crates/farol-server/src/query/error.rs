@@ -87,7 +87,9 @@ impl From<DataFusionError> for QueryError {
         let message = match root {
             // The library's advice is about its own settings.
             DataFusionError::ResourcesExhausted(text) => match kind {
-                Kind::Disk => format!("the query spills more to disk than server.query.spill: {text}"),
+                Kind::Disk => {
+                    format!("the query spills more to disk than server.query.spill: {text}")
+                }
                 _ => format!("the query needs more memory than server.query.memory: {text}"),
             },
             DataFusionError::SQL(parser, _) => parser.to_string(),
@@ -137,7 +139,9 @@ fn kind_of(root: &DataFusionError) -> Kind {
             SchemaError::FieldNotFound { .. } => Kind::NoColumn,
             _ => Kind::Meaning,
         },
-        DataFusionError::Plan(text) if text.starts_with("table '") && text.contains("not found") => {
+        DataFusionError::Plan(text)
+            if text.starts_with("table '") && text.contains("not found") =>
+        {
             Kind::NoTable
         }
         DataFusionError::Plan(text) if is_refusal(text) => Kind::ReadOnly,
@@ -164,9 +168,13 @@ fn kind_of(root: &DataFusionError) -> Kind {
 
 /// What `SQLOptions::verify_plan` says of a statement that is not for reading.
 fn is_refusal(text: &str) -> bool {
-    ["DDL not supported", "DML not supported", "Statement not supported"]
-        .iter()
-        .any(|beginning| text.starts_with(beginning))
+    [
+        "DDL not supported",
+        "DML not supported",
+        "Statement not supported",
+    ]
+    .iter()
+    .any(|beginning| text.starts_with(beginning))
 }
 
 /// The place that the parser names at the end of its message: `… at Line: 1, Column: 8`.
@@ -174,7 +182,9 @@ fn place_in(message: &str) -> Option<(u64, u64)> {
     let (_, place) = message.rsplit_once("Line: ")?;
     let (line, column) = place.split_once(", Column: ")?;
     let digits = |text: &str| -> Option<u64> {
-        let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let end = text
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len());
         text[..end].parse().ok()
     };
     Some((digits(line)?, digits(column)?))
@@ -197,13 +207,21 @@ mod tests {
         for (sql, kind, sqlstate) in [
             ("SELEC 1", Kind::Syntax, "42601"),
             ("SELECT * FROM nothing", Kind::NoTable, "42P01"),
-            ("SELECT nothing FROM (SELECT 1 AS a)", Kind::NoColumn, "42703"),
+            (
+                "SELECT nothing FROM (SELECT 1 AS a)",
+                Kind::NoColumn,
+                "42703",
+            ),
             ("SELECT nothing(1)", Kind::Meaning, "42000"),
             ("SELECT 1 / 0", Kind::Value, "22000"),
             ("SELECT CAST('x' AS INT)", Kind::Value, "22000"),
         ] {
             let error = failure(sql).await;
-            assert_eq!((error.kind, error.sqlstate()), (kind, sqlstate), "{sql}: {error}");
+            assert_eq!(
+                (error.kind, error.sqlstate()),
+                (kind, sqlstate),
+                "{sql}: {error}"
+            );
         }
     }
 

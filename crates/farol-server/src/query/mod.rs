@@ -31,8 +31,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-pub use error::QueryError;
 pub(crate) use error::Kind;
+pub use error::QueryError;
 pub(crate) use rows::Rows;
 pub(crate) use snapshot::{CATALOG, Snapshot};
 
@@ -127,7 +127,9 @@ impl QueryService {
     /// Runs a statement's text.
     pub(crate) async fn run_sql(&self, sql: String) -> Result<Rows, QueryError> {
         check_length(&sql)?;
-        let plan = move |context: SessionContext| async move { context.state().create_logical_plan(&sql).await };
+        let plan = move |context: SessionContext| async move {
+            context.state().create_logical_plan(&sql).await
+        };
         self.run(plan, self.patience()).await
     }
 
@@ -138,7 +140,9 @@ impl QueryService {
         F: Future<Output = DataFusionResult<LogicalPlan>> + Send + 'static,
     {
         let options = &self.0.options;
-        let timeout = patience.timeout.map_or(options.timeout, |wanted| wanted.min(options.timeout));
+        let timeout = patience
+            .timeout
+            .map_or(options.timeout, |wanted| wanted.min(options.timeout));
         let place = self.place().await?;
         let service = self.clone();
         let begin = async move {

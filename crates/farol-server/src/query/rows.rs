@@ -181,7 +181,10 @@ async fn compute(
 fn failure(outcome: &Outcome) -> QueryError {
     match outcome.get() {
         Some(Err(error)) => error.clone(),
-        _ => QueryError::new(Kind::Internal, "the query ended unexpectedly; the log may say why"),
+        _ => QueryError::new(
+            Kind::Internal,
+            "the query ended unexpectedly; the log may say why",
+        ),
     }
 }
 

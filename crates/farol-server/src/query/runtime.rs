@@ -51,7 +51,10 @@ impl Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        for runtime in [self.computing.take(), self.talking.take()].into_iter().flatten() {
+        for runtime in [self.computing.take(), self.talking.take()]
+            .into_iter()
+            .flatten()
+        {
             // It may be dropped by a task, where waiting is not allowed.
             runtime.shutdown_background();
         }
@@ -69,11 +72,10 @@ fn runtime(name: &str, threads: usize, priority: u8) -> io::Result<Runtime> {
 
 /// Gives the thread that calls it a priority.
 fn lower(priority: u8) {
-    let lowered = ThreadPriorityValue::try_from(priority)
-        .and_then(|value| {
-            set_current_thread_priority(ThreadPriority::Crossplatform(value))
-                .map_err(|error| format!("{error:?}"))
-        });
+    let lowered = ThreadPriorityValue::try_from(priority).and_then(|value| {
+        set_current_thread_priority(ThreadPriority::Crossplatform(value))
+            .map_err(|error| format!("{error:?}"))
+    });
     if let Err(error) = lowered {
         tracing::warn!("a thread of queries runs at the usual priority: {error}");
     }
@@ -101,6 +103,9 @@ mod tests {
         };
         let (computing, talking) = (ask(threads.computing()), ask(threads.talking()));
         assert_eq!(computing, 19);
-        assert!(usual <= talking && talking < computing, "{usual} {talking} {computing}");
+        assert!(
+            usual <= talking && talking < computing,
+            "{usual} {talking} {computing}"
+        );
     }
 }

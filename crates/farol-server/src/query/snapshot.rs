@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::catalog::memory::{MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider};
+use datafusion::catalog::memory::{
+    MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider,
+};
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider};
 use datafusion::datasource::TableType;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
@@ -128,7 +130,9 @@ impl Snapshots {
 
     fn known(&self) -> Option<Arc<Snapshot>> {
         let newest = self.newest.read().unwrap_or_else(PoisonError::into_inner);
-        newest.clone().filter(|snapshot| snapshot.read_at.elapsed() < AGE_MAX)
+        newest
+            .clone()
+            .filter(|snapshot| snapshot.read_at.elapsed() < AGE_MAX)
     }
 }
 
@@ -141,9 +145,12 @@ impl Source {
         functions::register(session.context());
         let current = CurrentCatalog::default();
         let tables = PgCatalogStaticTables::try_new().map_err(failed)?;
-        let pg_catalog =
-            PgCatalogSchemaProvider::try_new(current.clone(), Arc::new(tables), EmptyContextProvider)
-                .map_err(failed)?;
+        let pg_catalog = PgCatalogSchemaProvider::try_new(
+            current.clone(),
+            Arc::new(tables),
+            EmptyContextProvider,
+        )
+        .map_err(failed)?;
         Ok(Self {
             session,
             pg_catalog: Arc::new(pg_catalog),
@@ -228,7 +235,11 @@ impl CatalogInfo for CurrentCatalog {
         self.get()?.schema_names(catalog).await
     }
 
-    async fn table_names(&self, catalog: &str, schema: &str) -> DataFusionResult<Option<Vec<String>>> {
+    async fn table_names(
+        &self,
+        catalog: &str,
+        schema: &str,
+    ) -> DataFusionResult<Option<Vec<String>>> {
         self.get()?.table_names(catalog, schema).await
     }
 

@@ -30,7 +30,9 @@ fn options() -> QueryOptions {
 async fn service(options: QueryOptions) -> (TempDir, QueryService) {
     let directory = tempfile::tempdir().unwrap();
     let uri = directory.path().to_str().unwrap().to_owned();
-    let lake = Lake::open(&uri, std::collections::HashMap::new()).await.unwrap();
+    let lake = Lake::open(&uri, std::collections::HashMap::new())
+        .await
+        .unwrap();
     let service = QueryService::new(lake, Jobs::default(), options).unwrap();
     (directory, service)
 }
@@ -53,7 +55,10 @@ async fn kind(service: &QueryService, sql: &str) -> Kind {
 #[tokio::test]
 async fn queries_are_answered_and_nothing_is_changed() {
     let (_lake, service) = service(options()).await;
-    assert_eq!(all(&service, "SELECT count(*) FROM traces").await.unwrap(), [0]);
+    assert_eq!(
+        all(&service, "SELECT count(*) FROM traces").await.unwrap(),
+        [0]
+    );
     assert_eq!(all(&service, MANY).await.unwrap().len(), 1_000_000);
     for sql in [
         "CREATE TABLE t AS SELECT 1",
@@ -78,17 +83,25 @@ async fn a_query_ends_when_its_time_is_over() {
     .await;
     let begun = Instant::now();
     assert_eq!(kind(&service, ENDLESS).await, Kind::TimedOut);
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begun.elapsed()
+    );
     // A client may want less than is configured, never more.
     let patience = Patience {
         timeout: Some(Duration::from_secs(3_600)),
         unread: None,
     };
-    let plan = |context: SessionContext| async move { context.state().create_logical_plan(ENDLESS).await };
+    let plan =
+        |context: SessionContext| async move { context.state().create_logical_plan(ENDLESS).await };
     let mut rows = service.run(plan, patience).await.unwrap();
     let ended = rows.next().await.unwrap().unwrap_err();
     assert_eq!(ended.kind, Kind::TimedOut);
-    assert!(rows.next().await.is_none(), "after an error there is nothing more");
+    assert!(
+        rows.next().await.is_none(),
+        "after an error there is nothing more"
+    );
 }
 
 #[tokio::test]
@@ -100,7 +113,10 @@ async fn a_place_is_waited_for_and_comes_free_with_whoever_leaves() {
     drop(first);
     let begun = Instant::now();
     while all(&service, "SELECT 1").await.is_err() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "the place does not come free");
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "the place does not come free"
+        );
     }
     drop(second);
 }
@@ -117,7 +133,10 @@ async fn rows_that_nobody_reads_end_their_query() {
     // Its place comes free while its client still holds on to it.
     let begun = Instant::now();
     while service.place().await.is_err() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "the place does not come free");
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "the place does not come free"
+        );
     }
     let mut read = 0;
     let ended = loop {
@@ -132,16 +151,16 @@ async fn rows_that_nobody_reads_end_their_query() {
 
 #[tokio::test]
 async fn what_does_not_fit_is_spilled_and_what_spills_too_much_fails() {
-    let sorted = "SELECT value FROM (SELECT value, repeat(CAST(value AS VARCHAR), 20) AS wide \
+    let sorted = "SELECT value FROM (SELECT value, repeat(CAST(value AS VARCHAR), 60) AS wide \
                   FROM generate_series(1, 300000)) ORDER BY wide, value";
     let (_lake, service_) = service(QueryOptions {
-        memory_bytes: 16 << 20,
+        memory_bytes: 64 << 20,
         ..options()
     })
     .await;
     assert_eq!(all(&service_, sorted).await.unwrap().len(), 300_000);
     let (_lake, service_) = service(QueryOptions {
-        memory_bytes: 16 << 20,
+        memory_bytes: 64 << 20,
         spill_bytes: 1 << 20,
         ..options()
     })
@@ -150,7 +169,7 @@ async fn what_does_not_fit_is_spilled_and_what_spills_too_much_fails() {
     assert!(matches!(error.kind, Kind::Disk | Kind::Memory), "{error}");
     assert!(error.to_string().contains("server.query."), "{error}");
     // What cannot spill fails for want of memory.
-    let joined = "SELECT count(*) FROM generate_series(1, 3000000) a JOIN generate_series(1, 3000000) b ON a.value = b.value";
+    let joined = "SELECT count(*) FROM generate_series(1, 12000000) a JOIN generate_series(1, 12000000) b ON a.value = b.value";
     let error = all(&service_, joined).await.unwrap_err();
     assert_eq!(error.kind, Kind::Memory, "{error}");
 }

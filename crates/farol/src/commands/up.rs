@@ -92,11 +92,7 @@ fn hold(directory: &Path) -> anyhow::Result<File> {
     Ok(file)
 }
 
-fn say_addresses(
-    context: &Context,
-    kafka: &Kafka,
-    served: &Addresses,
-) -> anyhow::Result<()> {
+fn say_addresses(context: &Context, kafka: &Kafka, served: &Addresses) -> anyhow::Result<()> {
     let embedded = context.config.kafka.brokers.is_none();
     if context.json {
         return output::json(&serde_json::json!({
@@ -132,7 +128,11 @@ fn say_addresses(
         ))?;
     }
     if let Some(address) = served.flight {
-        let scheme = if scheme("grpc") == "grpc" { "grpc" } else { "grpc+tls" };
+        let scheme = if scheme("grpc") == "grpc" {
+            "grpc"
+        } else {
+            "grpc+tls"
+        };
         output::line(&format!("  adbc   {scheme}://{address} (Flight SQL)"))?;
     }
     let dir = if context.dir == Path::new("./farol-data") {

@@ -46,7 +46,9 @@ impl Listeners {
     /// Where.
     pub fn addresses(&self) -> Addresses {
         let address = |listener: &Option<TcpListener>| {
-            listener.as_ref().and_then(|listener| listener.local_addr().ok())
+            listener
+                .as_ref()
+                .and_then(|listener| listener.local_addr().ok())
         };
         Addresses {
             http: address(&self.http),

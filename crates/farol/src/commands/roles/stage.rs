@@ -81,9 +81,19 @@ impl Stage<'_> {
         if let Some(listener) = listeners.http {
             // Who may ask is not known: then only this machine may.
             let is_open = ways.tokens.is_none()
-                && listener.local_addr().is_ok_and(|address| !address.ip().is_loopback());
-            let state = if is_open { state } else { state.with_sql(ways.clone()) };
-            let (connections, tls, stop) = (ways.connections.clone(), ways.tls.clone(), self.stop.clone());
+                && listener
+                    .local_addr()
+                    .is_ok_and(|address| !address.ip().is_loopback());
+            let state = if is_open {
+                state
+            } else {
+                state.with_sql(ways.clone())
+            };
+            let (connections, tls, stop) = (
+                ways.connections.clone(),
+                ways.tls.clone(),
+                self.stop.clone(),
+            );
             self.tasks.spawn(async move {
                 farol_server::serve(listener, state, connections, tls, stop).await?;
                 Ok(Ended::Other)
