@@ -576,7 +576,7 @@ def check_endless_join():
         connection.execute("SET statement_timeout = 3000")
         with refused(psycopg.errors.QueryCanceled, "timeout"):
             connection.execute(ENDLESS)
-        with refused((psycopg.errors.QueryCanceled, psycopg.errors.OutOfMemory)):
+        with refused((psycopg.errors.QueryCanceled, psycopg.errors.OutOfMemory, psycopg.errors.DiskFull)):
             connection.execute("SELECT a.*, b.* FROM traces a, traces b ORDER BY a.input, b.output").fetchall()
     limit()
     wait_for_rest()
@@ -584,7 +584,7 @@ def check_endless_join():
 
 def check_sort_beyond_memory():
     """To be run where server.query.memory and server.query.spill are small."""
-    wide = "SELECT *, repeat(trace_id, 20) AS wide FROM traces"
+    wide = "SELECT *, repeat(trace_id, 200) AS wide FROM traces"
     with connect() as connection:
         # What does not fit is spilled, and comes out sorted.
         rows = connection.execute(f"SELECT trace_id FROM ({wide}) ORDER BY wide, trace_id").fetchall()

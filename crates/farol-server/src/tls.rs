@@ -1,7 +1,7 @@
 //! TLS: one certificate for all ways in.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio_rustls::TlsAcceptor;
@@ -29,13 +29,12 @@ impl Tls {
     pub fn read(certificate: &Path, key: &Path) -> Result<Self, String> {
         let at = |path: &Path, error: &dyn fmt::Display| format!("{}: {error}", path.display());
         let chain = CertificateDer::pem_file_iter(certificate)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .and_then(|certificates| certificates.collect::<Result<Vec<_>, _>>())
             .map_err(|error| at(certificate, &error))?;
         if chain.is_empty() {
             return Err(at(certificate, &"there is no certificate in it"));
         }
         let private = PrivateKeyDer::from_pem_file(key).map_err(|error| at(key, &error))?;
-        let paths: [PathBuf; 2] = [certificate.to_owned(), key.to_owned()];
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .and_then(|builder| {
@@ -44,11 +43,7 @@ impl Tls {
                     .with_single_cert(chain, private)
             })
             .map_err(|error| {
-                format!(
-                    "{} with {}: {error}",
-                    paths[0].display(),
-                    paths[1].display()
-                )
+                format!("{} with {}: {error}", certificate.display(), key.display())
             })?;
         Ok(Self(Arc::new(config)))
     }

@@ -1,10 +1,10 @@
 //! What there is: catalogues, schemas, tables and their columns, and what the server says of itself.
 
+use arrow_flight::error::FlightError;
 use arrow_flight::sql::metadata::{
     GetCatalogsBuilder, GetDbSchemasBuilder, GetTablesBuilder, SqlInfoData, SqlInfoDataBuilder,
 };
 use arrow_flight::sql::{SqlInfo, SqlSupportedTransaction};
-use datafusion::arrow::error::ArrowError;
 use datafusion::datasource::TableType;
 use datafusion::error::DataFusionError;
 
@@ -55,7 +55,7 @@ pub(super) async fn tables(
 }
 
 /// What the server says of itself.
-pub(super) fn server_info() -> Result<SqlInfoData, ArrowError> {
+pub(super) fn server_info() -> Result<SqlInfoData, FlightError> {
     let mut info = SqlInfoDataBuilder::new();
     info.append(SqlInfo::FlightSqlServerName, "Farol");
     info.append(SqlInfo::FlightSqlServerVersion, env!("CARGO_PKG_VERSION"));

@@ -203,14 +203,14 @@ fn accepted(headers: &HeaderMap) -> Format {
     let accept = headers
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok());
-    let named = accept.unwrap_or_default().split(',').filter_map(|range| {
+    let mut named = accept.unwrap_or_default().split(',').filter_map(|range| {
         let wanted = range.split(';').next()?.trim();
         Format::ALL.into_iter().find(|format| {
             let known = format.media_type();
             known.split(';').next() == Some(wanted)
         })
     });
-    named.into_iter().next().unwrap_or(Format::Json)
+    named.next().unwrap_or(Format::Json)
 }
 
 /// The answer, from the first rows on.

@@ -87,7 +87,8 @@ pub(super) fn fetch_or_close(
             name, direction, ..
         } => {
             let count = rows_wanted(direction)?;
-            let mut rows = taken(&find(store, &name.value)?, count)?;
+            let portal = find(store, &name.value)?;
+            let mut rows = taken(&portal, count)?;
             rows.set_command_tag("FETCH");
             Ok(Some(Response::Query(rows)))
         }
@@ -167,7 +168,8 @@ pub(super) fn taken(
             let PortalExecutionState::Suspended(rows) = &mut *state else {
                 return None;
             };
-            match rows.data_rows().next().await {
+            let next = rows.data_rows().next().await;
+            match next {
                 Some(Ok(row)) => Some((Ok(row), (state, left.map(|left| left - 1)))),
                 ended => {
                     // The query and its place are given up, the columns are not.

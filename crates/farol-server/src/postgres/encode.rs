@@ -8,7 +8,7 @@ use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use datafusion::arrow::error::ArrowError;
 use datafusion_postgres::arrow_pg::datatypes::encode_recordbatch;
 use datafusion_postgres::pgwire::api::portal::Format;
-use datafusion_postgres::pgwire::api::results::{FieldInfo, QueryResponse};
+use datafusion_postgres::pgwire::api::results::{FieldFormat, FieldInfo, QueryResponse};
 use datafusion_postgres::pgwire::error::PgWireResult;
 use datafusion_postgres::pgwire::messages::data::DataRow;
 use datafusion_postgres::pgwire::types::format::FormatOptions;
@@ -25,14 +25,14 @@ pub(super) fn fields(
     format: &Format,
     options: &Arc<FormatOptions>,
 ) -> PgWireResult<Vec<FieldInfo>> {
-    let column = |(index, field): (usize, &FieldRef)| {
+    let column = |(index, field): (usize, &FieldRef)| -> PgWireResult<FieldInfo> {
         let name = field.name().clone();
         let info = FieldInfo::new(
             name,
             None,
             None,
             pg_type(field)?,
-            format_for(format, index)?.into(),
+            format_for(format, index)?,
         );
         Ok(info.with_format_options(options.clone()))
     };
@@ -40,14 +40,17 @@ pub(super) fn fields(
 }
 
 /// Text or binary; a client may say it for each column, for all, or not at all.
-fn format_for(format: &Format, index: usize) -> PgWireResult<i16> {
+fn format_for(format: &Format, index: usize) -> PgWireResult<FieldFormat> {
     match format {
-        Format::UnifiedText => Ok(0),
-        Format::UnifiedBinary => Ok(1),
-        Format::Individual(codes) => codes.get(index).copied().ok_or_else(|| {
-            let message = format!("{} result formats for more columns", codes.len());
-            failure::error("08P01", message)
-        }),
+        Format::UnifiedText => Ok(FieldFormat::Text),
+        Format::UnifiedBinary => Ok(FieldFormat::Binary),
+        Format::Individual(codes) => codes
+            .get(index)
+            .map(|_| format.format_for(index))
+            .ok_or_else(|| {
+                let message = format!("{} result formats for more columns", codes.len());
+                failure::error("08P01", message)
+            }),
     }
 }
 

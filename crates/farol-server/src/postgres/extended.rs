@@ -144,7 +144,7 @@ impl ExtendedQueryHandler for Session {
             other => return Err(PgWireError::InvalidTargetType(other)),
         }
         client
-            .send(PgWireBackendMessage::CloseComplete(CloseComplete))
+            .send(PgWireBackendMessage::CloseComplete(CloseComplete::new()))
             .await?;
         Ok(())
     }
@@ -288,7 +288,7 @@ impl Session {
             count += 1;
         }
         let end = if count_max == Some(count) {
-            PgWireBackendMessage::PortalSuspended(PortalSuspended)
+            PgWireBackendMessage::PortalSuspended(PortalSuspended::new())
         } else {
             PgWireBackendMessage::CommandComplete(tag.with_rows(count).into())
         };

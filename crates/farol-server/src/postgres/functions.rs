@@ -86,7 +86,6 @@ impl ScalarUDFImpl for TextFunction {
             .collect::<Result<Vec<ArrayRef>>>()?;
         let texts: Vec<&StringArray> = columns.iter().map(|column| column.as_string()).collect();
         let count = texts.first().map_or(0, |texts| texts.len());
-        let text = |column: &&StringArray, row| column.is_valid(row).then(|| column.value(row));
         let value = |row| {
             let texts: Vec<_> = texts.iter().map(|column| text(column, row)).collect();
             self.body.apply(&texts)
@@ -94,6 +93,10 @@ impl ScalarUDFImpl for TextFunction {
         let values = (0..count).map(value).collect::<Result<StringArray>>()?;
         Ok(ColumnarValue::Array(Arc::new(values)))
     }
+}
+
+fn text(column: &StringArray, row: usize) -> Option<&str> {
+    column.is_valid(row).then(|| column.value(row))
 }
 
 /// `current_setting(name, missing_ok)`.

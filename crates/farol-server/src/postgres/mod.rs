@@ -42,7 +42,7 @@ use datafusion_postgres::pgwire::tokio::server::{
     MaybeTls, PgWireMessageServerCodec, negotiate_tls, process_error, process_message,
 };
 use futures::{SinkExt, StreamExt};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -108,6 +108,12 @@ pub(crate) async fn serve(listener: TcpListener, ways: WaysIn, shutdown: Cancell
     }
 }
 
+/// A client's wish for encryption, in place of a version of the protocol: TLS, and GSSAPI.
+const ENCRYPTION_REQUESTS: [u32; 2] = [80_877_103, 80_877_104];
+
+/// The largest first message.
+const GREETING_BYTES_MAX: u32 = 10_000;
+
 /// Tells a client that all places are taken.
 async fn refuse(mut stream: TcpStream, connections_max: usize) {
     let message = format!(
@@ -116,8 +122,17 @@ async fn refuse(mut stream: TcpStream, connections_max: usize) {
     let info = ErrorInfo::new("FATAL".to_owned(), "53300".to_owned(), message);
     let mut bytes = bytes::BytesMut::new();
     let told = async {
-        // Before it has asked for something a client takes no answer.
-        stream.readable().await?;
+        // A client takes an error only in answer to its real greeting.
+        loop {
+            let length = stream.read_u32().await?.clamp(8, GREETING_BYTES_MAX);
+            let request = stream.read_u32().await?;
+            let mut rest = vec![0; length as usize - 8];
+            stream.read_exact(&mut rest).await?;
+            if !ENCRYPTION_REQUESTS.contains(&request) {
+                break;
+            }
+            stream.write_all(b"N").await?;
+        }
         PgWireBackendMessage::ErrorResponse(ErrorResponse::from(info))
             .encode(&mut bytes)
             .map_err(io::Error::from)?;
@@ -174,8 +189,15 @@ async fn connection(stream: TcpStream, peer: SocketAddr, server: &Arc<Server>) -
             // Nothing can be said on a socket that failed.
             Err(PgWireError::IoError(error)) => return Err(error),
             Err(error) => {
-                tracing::debug!(%peer, "an answer to a PostgreSQL client: {error}");
+                let info = ErrorInfo::from(error);
+                tracing::debug!(%peer, "an answer to a PostgreSQL client: {info}");
+                let is_last = info.is_fatal();
+                let error = PgWireError::UserError(Box::new(info));
                 process_error(&mut socket, error, is_extended).await?;
+                // Above all, who failed to say who they are is not listened to any more.
+                if is_last {
+                    return Ok(());
+                }
             }
         }
     }

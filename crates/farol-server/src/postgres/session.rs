@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use datafusion::common::ParamValues;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast;
 use datafusion_postgres::QueryHook;
 use datafusion_postgres::hooks::HookClient;
@@ -90,16 +89,24 @@ impl Session {
         C::PortalStore: PortalStore,
     {
         let context = &self.0.server.context;
-        let transaction = TransactionStatementHook.handle_simple_query(tree, context, client);
-        if let Some(response) = transaction.await.transpose()? {
+        let hook = TransactionStatementHook;
+        if let Some(response) = hook
+            .handle_simple_query(tree, context, client)
+            .await
+            .transpose()?
+        {
             if matches!(response, Response::TransactionEnd(_)) {
                 store(client)?.clear_portals();
             }
             return Ok(Some(response));
         }
         refuse_settings(tree)?;
-        let setting = SetShowHook.handle_simple_query(tree, context, client);
-        if let Some(response) = setting.await.transpose()? {
+        let hook = SetShowHook;
+        if let Some(response) = hook
+            .handle_simple_query(tree, context, client)
+            .await
+            .transpose()?
+        {
             return Ok(Some(response));
         }
         if let Some(response) = cursor::fetch_or_close(store(client)?, tree)? {
@@ -208,7 +215,9 @@ where
     match response {
         Response::EmptyQuery => {
             client
-                .feed(PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse))
+                .feed(PgWireBackendMessage::EmptyQueryResponse(
+                    EmptyQueryResponse::new(),
+                ))
                 .await?;
         }
         Response::Query(rows) => send_query_response(client, rows, true).await?,

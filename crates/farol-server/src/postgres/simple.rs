@@ -51,7 +51,8 @@ impl SimpleQueryHandler for Session {
         };
         self.hangup().or_stopped(&mut cancel, answer).await?;
         client.set_state(PgWireConnectionState::ReadyForQuery);
-        send_ready_for_query(client, client.transaction_status()).await
+        let status = client.transaction_status();
+        send_ready_for_query(client, status).await
     }
 
     /// The answers of a text, not sent yet.

@@ -88,7 +88,7 @@ impl AuthSource for Passwords {
 
 /// What clients are told of the server.
 #[derive(Debug)]
-struct Parameters(DefaultServerParameterProvider);
+pub(super) struct Parameters(DefaultServerParameterProvider);
 
 impl Default for Parameters {
     fn default() -> Self {

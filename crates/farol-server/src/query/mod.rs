@@ -93,10 +93,6 @@ impl QueryService {
         })))
     }
 
-    pub(crate) fn options(&self) -> &QueryOptions {
-        &self.0.options
-    }
-
     /// Where connections are served and rows encoded.
     pub(crate) fn talking(&self) -> &Handle {
         self.0.threads.talking()
@@ -121,7 +117,7 @@ impl QueryService {
     pub(crate) async fn plan<P, F>(&self, plan: P) -> Result<LogicalPlan, QueryError>
     where
         P: FnOnce(SessionContext) -> F + Send + 'static,
-        F: Future<Output = DataFusionResult<LogicalPlan>> + Send,
+        F: Future<Output = DataFusionResult<LogicalPlan>> + Send + 'static,
     {
         let service = self.clone();
         self.compute(async move { service.planned(plan).await.map(|(_, plan)| plan) })
@@ -141,7 +137,7 @@ impl QueryService {
     pub(crate) async fn run<P, F>(&self, plan: P, patience: Patience) -> Result<Rows, QueryError>
     where
         P: FnOnce(SessionContext) -> F + Send + 'static,
-        F: Future<Output = DataFusionResult<LogicalPlan>> + Send,
+        F: Future<Output = DataFusionResult<LogicalPlan>> + Send + 'static,
     {
         let options = &self.0.options;
         let timeout = patience
@@ -151,11 +147,8 @@ impl QueryService {
         let service = self.clone();
         let begin = async move {
             let (context, plan) = service.planned(plan).await?;
-            Ok(context
-                .execute_logical_plan(plan)
-                .await?
-                .execute_stream()
-                .await?)
+            let frame = context.execute_logical_plan(plan).await?;
+            Ok::<_, QueryError>(frame.execute_stream().await?)
         };
         let limits = rows::Limits {
             deadline: Instant::now() + timeout,
@@ -236,3 +229,6 @@ pub(crate) fn check_length(sql: &str) -> Result<(), QueryError> {
     );
     Err(QueryError::new(Kind::TooLong, message))
 }
+
+#[cfg(test)]
+mod tests;

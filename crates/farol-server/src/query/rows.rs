@@ -122,7 +122,7 @@ struct Running {
 
 impl Running {
     fn begin() -> Self {
-        metrics::gauge!("farol_queries_running").increment(1);
+        metrics::gauge!("farol_queries_running").increment(1.0);
         Self {
             began: Instant::now(),
             outcome: "cancelled",
@@ -136,7 +136,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        metrics::gauge!("farol_queries_running").decrement(1);
+        metrics::gauge!("farol_queries_running").decrement(1.0);
         metrics::counter!("farol_queries_total", "outcome" => self.outcome).increment(1);
         metrics::histogram!("farol_query_seconds").record(self.began.elapsed().as_secs_f64());
     }

@@ -72,12 +72,10 @@ fn runtime(name: &str, threads: usize, priority: u8) -> io::Result<Runtime> {
 
 /// Gives the thread that calls it a priority.
 fn lower(priority: u8) {
-    let lowered = ThreadPriorityValue::try_from(priority)
-        .map_err(ToString::to_string)
-        .and_then(|value| {
-            set_current_thread_priority(ThreadPriority::Crossplatform(value))
-                .map_err(|error| format!("{error:?}"))
-        });
+    let lowered = ThreadPriorityValue::try_from(priority).and_then(|value| {
+        set_current_thread_priority(ThreadPriority::Crossplatform(value))
+            .map_err(|error| format!("{error:?}"))
+    });
     if let Err(error) = lowered {
         tracing::warn!("a thread of queries runs at the usual priority: {error}");
     }

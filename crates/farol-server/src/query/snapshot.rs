@@ -180,7 +180,11 @@ impl Source {
         let catalogs = MemoryCatalogProviderList::new();
         catalogs.register_catalog(CATALOG.to_owned(), Arc::new(copy));
         // The engine's own tables about tables name its types, which no client knows.
-        let config = state.config().clone().with_information_schema(false);
+        let config = state
+            .config()
+            .clone()
+            .with_information_schema(false)
+            .with_create_default_catalog_and_schema(false);
         Ok(SessionStateBuilder::new_from_existing(state)
             .with_catalog_list(Arc::new(catalogs))
             .with_config(config)
@@ -224,7 +228,7 @@ impl CurrentCatalog {
 #[async_trait]
 impl CatalogInfo for CurrentCatalog {
     async fn catalog_names(&self) -> DataFusionResult<Vec<String>> {
-        Ok(self.get()?.catalog_names())
+        CatalogInfo::catalog_names(&self.get()?).await
     }
 
     async fn schema_names(&self, catalog: &str) -> DataFusionResult<Option<Vec<String>>> {

@@ -17,7 +17,7 @@ pub enum Role {
     Publisher,
     /// Compaction, checkpoints and vacuum
     Maintenance,
-    /// Health, readiness and metrics over HTTP
+    /// The ways in: HTTP, PostgreSQL's protocol, Flight SQL
     Server,
 }
 

@@ -110,7 +110,7 @@ fn say_addresses(context: &Context, kafka: &Kafka, served: &Addresses) -> anyhow
     output::line("farol is up; Ctrl-C stops it")?;
     output::line(&format!("  kafka  {}{broker}", kafka.config.brokers))?;
     output::line(&format!("  lake   {}", context.lake_uri()))?;
-    let scheme = |plain| match context.config.server.tls.certificate {
+    let scheme = |plain: &str| match context.config.server.tls.certificate {
         Some(_) => format!("{plain}s"),
         None => plain.to_owned(),
     };

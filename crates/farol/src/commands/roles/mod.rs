@@ -62,13 +62,13 @@ pub async fn play(context: &Context, plan: Plan<'_>) -> anyhow::Result<Option<In
         stop: stop.clone(),
         tasks: JoinSet::new(),
     };
+    if let Some(state) = server {
+        stage.serve(plan.listeners, state)?;
+    }
     for role in plan.roles {
         stage.enter(*role);
     }
     stage.tidy();
-    if let Some(state) = server {
-        stage.serve(plan.listeners, state)?;
-    }
     if plan.drain && !plan.roles.contains(&Role::Ingest) {
         drain.next(None, plan.roles, &stop);
     }
