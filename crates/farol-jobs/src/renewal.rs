@@ -239,8 +239,19 @@ impl Renewal {
                 self.plan = plan_of(&mut self.beside).await?;
                 Ok(())
             }
+            Err(error) if self.is_done_by_another().await? => {
+                tracing::debug!("another run has computed all of it: {error}");
+                self.plan.done = self.plan.pieces.len();
+                Ok(())
+            }
             Err(error) => Err(self.begin_anew_where_rows_are_gone(error).await),
         }
+    }
+
+    /// Whether the table holds the present definition: whoever switched has deleted the table beside too.
+    async fn is_done_by_another(&self) -> Result<bool, JobError> {
+        let table = self.lake.existing(&self.job.table_name()).await?;
+        Ok(table.is_some_and(|table| standing(&table, &self.job).differences.is_empty()))
     }
 
     /// Puts the new partials in the place of the old ones, once every piece is done.
@@ -262,6 +273,10 @@ impl Renewal {
                     );
                 }
                 Ok(switched)
+            }
+            Err(error) if self.is_done_by_another().await? => {
+                tracing::debug!("another run was faster: {error}");
+                Ok(Switched::ByAnother)
             }
             Err(error) => Err(self.begin_anew_where_rows_are_gone(error).await),
         }

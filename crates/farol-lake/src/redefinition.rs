@@ -12,7 +12,6 @@
 //! therefore have every commit to it demand a mark that the redefinition moves.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
 use deltalake::kernel::StructType;

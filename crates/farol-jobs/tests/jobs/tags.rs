@@ -161,7 +161,7 @@ async fn tags_that_cannot_be_columns_are_told_with_their_place() {
     let nowhere = Path::new("/nowhere");
     let error = jobs(nowhere, &["team", "model"]).await.unwrap_err();
     assert!(
-        error.contains("performance.yaml (part of farol):5:78: `tags` stands for the tag `model` too, and `model` is a segment of this job already; take `model` out of `jobs.tags`"),
+        error.contains("performance.yaml (part of farol):5:84: `tags` stands for the tag `model` too, and `model` is a segment of this job already; take `model` out of `jobs.tags`"),
         "{error}"
     );
     let error = jobs(nowhere, &["error_rate"]).await.unwrap_err();
