@@ -25,7 +25,9 @@ use datafusion::logical_expr::{cast, ident};
 use fail::fail_point;
 use farol_events::time_text::format_rfc3339;
 use farol_lake::maintenance::Replacement;
-use farol_lake::{AdditionLimits, Commit, Lake, LakeError, Outcome, Redefinition, Table, Upload};
+use farol_lake::{
+    AdditionLimits, Additions, Commit, Lake, LakeError, Outcome, Redefinition, Table, Upload,
+};
 use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 
@@ -293,13 +295,12 @@ impl Renewal {
         for _ in 0..ATTEMPTS_MAX {
             let (old, marks) = Replacement::of_range(&self.table, WINDOW_START, None).await?;
             let from = Progress::of(&self.job, &marks);
-            let mut to = progress(&self.beside.output, &self.job).await?;
+            let mut to = copy.take_new(&self.beside.output).await?;
             // A runner of the old definition is still at work: its partials must not be ahead of the new ones.
             if to.version < from.version {
                 while self.beside.step().await? != Stepped::Level {}
-                to = progress(&self.beside.output, &self.job).await?;
+                to = copy.take_new(&self.beside.output).await?;
             }
-            copy.take_new(&self.beside.output).await?;
             let to = Progress {
                 version: to.version,
                 watermark_us: to.watermark_us.max(from.watermark_us),
@@ -378,12 +379,8 @@ struct Copied {
 }
 
 impl Copied {
-    /// Copies what was added to the table beside since the last time.
-    async fn take_new(&mut self, beside: &Table) -> Result<(), JobError> {
-        let newest = beside.refresh().await?;
-        if self.through == Some(newest) {
-            return Ok(());
-        }
+    /// Copies what was added to the table beside since the last time; the progress that all of the copy stands for.
+    async fn take_new(&mut self, beside: &Table) -> Result<Progress, JobError> {
         let everything = AdditionLimits {
             versions: i64::MAX,
             bytes: u64::MAX,
@@ -392,19 +389,29 @@ impl Copied {
             Some(through) => beside.additions(through, everything).await?,
             None => None,
         };
-        let (rows, through) = match since.filter(|since| !since.replaced) {
-            Some(since) => (beside.added_rows(since.files)?, since.through),
-            None => {
+        // Rows and marks are of one version: another run may be at work on the table beside.
+        let (rows, through, marks) = match since {
+            Some(Additions {
+                through,
+                files,
+                replaced: false,
+                marks: Some(marks),
+                ..
+            }) => (beside.added_rows(files)?, through, marks),
+            _ => {
                 self.uploads.clear();
-                (beside.rows_at(newest).await?, newest)
+                let (newest, marks) = beside.version_and_marks("farol/").await?;
+                (beside.rows_at(newest).await?, newest, marks)
             }
         };
-        let frame = working_context()?.read_table(rows)?;
-        let mut writer = Writer::begin(&mut self.runner, Series::AsTheyAre).await?;
-        writer.write(frame).await?;
-        self.uploads.extend(writer.finish().await?.0);
-        self.through = Some(through);
-        Ok(())
+        if self.through != Some(through) {
+            let frame = working_context()?.read_table(rows)?;
+            let mut writer = Writer::begin(&mut self.runner, Series::AsTheyAre).await?;
+            writer.write(frame).await?;
+            self.uploads.extend(writer.finish().await?.0);
+            self.through = Some(through);
+        }
+        Ok(Progress::of(&self.runner.job, &marks))
     }
 }
 
