@@ -50,7 +50,7 @@ pub(crate) async fn near(
     }
     let versions = added.through();
     let rows = added.rows_at(&versions).await?;
-    compute(runner, rows, &windows, revision(&versions), Empty::IsSaid).await
+    compute(runner, &rows, &windows, revision(&versions), Empty::IsSaid).await
 }
 
 /// Computes every window of a range that the input has rows near, to be put in the place of what is there.
@@ -66,7 +66,7 @@ pub(crate) async fn range(
         windows.extend(touched(&context, &runner.job, rows.clone(), Some((from, to))).await?);
     }
     windows.retain(|start| (from..to).contains(start));
-    compute(runner, rows, &windows, revision, Empty::IsLeftOut).await
+    compute(runner, &rows, &windows, revision, Empty::IsLeftOut).await
 }
 
 /// Computes these windows from rows of the input, to see what comes of them.
@@ -90,7 +90,7 @@ enum Empty {
 
 async fn compute(
     runner: &mut Runner,
-    rows: InputRows,
+    rows: &InputRows,
     windows: &BTreeSet<i64>,
     revision: i64,
     empty: Empty,
@@ -99,7 +99,7 @@ async fn compute(
     let job = runner.job.clone();
     let mut writer = Writer::begin(runner, Series::Limited).await?;
     for start in windows {
-        let frame = whole_window(&context, &job, &rows, *start, revision).await?;
+        let frame = whole_window(&context, &job, rows, *start, revision).await?;
         let partials = writer.write(frame).await?;
         if partials == 0 && empty == Empty::IsSaid {
             writer.push(nothing(&job, *start, revision)?).await?;

@@ -26,7 +26,7 @@ use fail::fail_point;
 use farol_events::time_text::format_rfc3339;
 use farol_lake::maintenance::Replacement;
 use farol_lake::{
-    AdditionLimits, Commit, Lake, LakeError, Marks, Outcome, Redefinition, Table, Upload,
+    AdditionLimits, Additions, Commit, Lake, LakeError, Marks, Outcome, Redefinition, Table, Upload,
 };
 use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
@@ -249,8 +249,19 @@ impl Renewal {
                 self.plan = plan_of(&mut self.beside).await?;
                 Ok(())
             }
+            Err(error) if self.is_done_by_another().await? => {
+                tracing::debug!("another run has computed all of it: {error}");
+                self.plan.done = self.plan.pieces.len();
+                Ok(())
+            }
             Err(error) => Err(self.begin_anew_where_rows_are_gone(error).await),
         }
+    }
+
+    /// Whether the table holds the present definition: whoever switched has deleted the table beside too.
+    async fn is_done_by_another(&self) -> Result<bool, JobError> {
+        let table = self.lake.existing(&self.job.table_name()).await?;
+        Ok(table.is_some_and(|table| standing(&table, &self.job).differences.is_empty()))
     }
 
     /// Puts the new partials in the place of the old ones, once every piece is done.
@@ -273,6 +284,10 @@ impl Renewal {
                 }
                 Ok(switched)
             }
+            Err(error) if self.is_done_by_another().await? => {
+                tracing::debug!("another run was faster: {error}");
+                Ok(Switched::ByAnother)
+            }
             Err(error) => Err(self.begin_anew_where_rows_are_gone(error).await),
         }
     }
@@ -288,13 +303,12 @@ impl Renewal {
         for _ in 0..ATTEMPTS_MAX {
             let (old, marks) = Replacement::of_range(&self.table, WINDOW_START, None).await?;
             let from = Progress::of(&self.job, &marks);
-            let mut to = progress(&self.beside.output, &self.job).await?;
+            let mut to = copy.take_new(&self.beside.output).await?;
             // A runner of the old definition is still at work: its partials must not be ahead of the new ones.
             if to.is_behind(&from) {
                 while self.beside.step().await? != Stepped::Level {}
-                to = progress(&self.beside.output, &self.job).await?;
+                to = copy.take_new(&self.beside.output).await?;
             }
-            copy.take_new(&self.beside.output).await?;
             let to = Progress {
                 watermark_us: to.watermark_us.max(from.watermark_us),
                 overflowed: to.overflowed + from.overflowed,
@@ -371,12 +385,8 @@ struct Copied {
 }
 
 impl Copied {
-    /// Copies what was added to the table beside since the last time.
-    async fn take_new(&mut self, beside: &Table) -> Result<(), JobError> {
-        let newest = beside.refresh().await?;
-        if self.through == Some(newest) {
-            return Ok(());
-        }
+    /// Copies what was added to the table beside since the last time; the progress that all of the copy stands for.
+    async fn take_new(&mut self, beside: &Table) -> Result<Progress, JobError> {
         let everything = AdditionLimits {
             versions: i64::MAX,
             bytes: u64::MAX,
@@ -385,19 +395,29 @@ impl Copied {
             Some(through) => beside.additions(through, everything).await?,
             None => None,
         };
-        let (rows, through) = match since.filter(|since| !since.replaced) {
-            Some(since) => (beside.added_rows(since.files)?, since.through),
-            None => {
+        // Rows and marks are of one version: another run may be at work on the table beside.
+        let (rows, through, marks) = match since {
+            Some(Additions {
+                through,
+                files,
+                replaced: false,
+                marks: Some(marks),
+                ..
+            }) => (beside.added_rows(files)?, through, marks),
+            _ => {
                 self.uploads.clear();
-                (beside.rows_at(newest).await?, newest)
+                let (newest, marks) = beside.version_and_marks("farol/").await?;
+                (beside.rows_at(newest).await?, newest, marks)
             }
         };
-        let frame = working_context()?.read_table(rows)?;
-        let mut writer = Writer::begin(&mut self.runner, Series::AsTheyAre).await?;
-        writer.write(frame).await?;
-        self.uploads.extend(writer.finish().await?.0);
-        self.through = Some(through);
-        Ok(())
+        if self.through != Some(through) {
+            let frame = working_context()?.read_table(rows)?;
+            let mut writer = Writer::begin(&mut self.runner, Series::AsTheyAre).await?;
+            writer.write(frame).await?;
+            self.uploads.extend(writer.finish().await?.0);
+            self.through = Some(through);
+        }
+        Ok(Progress::of(&self.runner.job, &marks))
     }
 }
 

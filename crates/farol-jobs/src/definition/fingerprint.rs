@@ -66,8 +66,9 @@ impl Fingerprint {
             ));
         }
         if self.window_seconds != now.window_seconds {
-            let width = |seconds| Width::parse(&format!("{seconds}s"));
-            let told = |seconds| width(seconds).map_or_else(|told| told, |width| width.to_string());
+            let width = |seconds: i64| Width::parse(&format!("{seconds}s"));
+            let told =
+                |seconds: i64| width(seconds).map_or_else(|told| told, |width| width.to_string());
             differences.push(format!(
                 "windows are {} wide, and were {}",
                 told(now.window_seconds),

@@ -1,7 +1,7 @@
 //! What can be run as it is, and is likely not what was meant.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::load::own_files;
 use super::{Files, Job, Jobs, Sources};
@@ -31,11 +31,11 @@ pub fn warnings(sources: &Sources, jobs: &Jobs) -> Result<Vec<String>, JobError>
     let strays = sql
         .iter()
         .filter(|path| !yaml.contains(&path.with_extension("")));
-    warnings.extend(strays.map(stray));
+    warnings.extend(strays.map(|path| stray(path)));
     Ok(warnings)
 }
 
-fn stray(path: &PathBuf) -> String {
+fn stray(path: &Path) -> String {
     format!(
         "{}: there is no {} beside it, so it is no job",
         path.display(),

@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use chrono::{DateTime, Days};
 use farol_jobs::compact::compact;
 use farol_jobs::renewal::{Renewal, Switched};
 use farol_jobs::step::{Runner, Stepped};
 use farol_jobs::{Job, JobError, Jobs, Sources, Tags, load, progress};
 use farol_lake::Lake;
-use farol_lake::maintenance::{CompactOptions, expire};
+use farol_lake::maintenance::{CompactOptions, Replacement};
 use std::sync::Arc;
 
 use crate::place::{Call, DAY_US, HOUR_US, Place, START_US, add, calls, level};
@@ -367,13 +366,12 @@ async fn windows_that_the_input_has_no_rows_of_any_more_are_named() {
     }
     let place = measured(&calls, &old).await;
     let lake = place.lake().await;
-    let before = DateTime::from_timestamp_micros(START_US)
-        .unwrap()
-        .date_naive();
-    let before = before.checked_sub_days(Days::new(1)).unwrap();
-    let marks = |_: &str, _: i32| Some("farol/c/llm.traces@i/0#expired".to_owned());
-    let expired = expire(&place.traces().await, before, marks).await.unwrap();
-    assert_eq!(expired.rows, 500);
+    let table = place.traces().await;
+    let (old_files, _) = Replacement::of_range(&table, "event_time", Some((0, START_US)))
+        .await
+        .unwrap();
+    assert_eq!(old_files.files.len(), 1);
+    old_files.commit(&table, vec![], vec![]).await.unwrap();
     let status = progress::status(&lake, &new).await.unwrap();
     let changed = status[0].changed.as_ref().unwrap();
     let lost = changed.lost.expect("the first half");

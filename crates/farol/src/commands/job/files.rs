@@ -1,6 +1,6 @@
 //! The two files of a job: shown, and written for a new one.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
 use farol_jobs::{Files, Job, shipped};
@@ -100,7 +100,7 @@ pub(super) async fn begin(context: &Context, arguments: &JobNewArgs) -> anyhow::
     Ok(Exit::Done)
 }
 
-fn write_new(path: &PathBuf, text: &str) -> anyhow::Result<()> {
+fn write_new(path: &Path, text: &str) -> anyhow::Result<()> {
     let mut file = std::fs::File::create_new(path)
         .with_context(|| format!("cannot write {}", path.display()))?;
     std::io::Write::write_all(&mut file, text.as_bytes())
