@@ -104,9 +104,16 @@ fn columns<'a>(text: &mut String, columns: impl Iterator<Item = &'a RelationColu
 fn job(text: &mut String, job: &Job, view: &Relation) {
     let mode = match job.mode() {
         Mode::Incremental => "the rows that each version adds".to_owned(),
-        Mode::Recompute { reach_us } => {
-            let reach = Span(Duration::from_micros(reach_us.unsigned_abs()));
-            format!("whole windows, with what is within {reach} of them")
+        Mode::Recompute {
+            reach_us,
+            reach_after_us,
+        } => {
+            let told = |us: i64| Span(Duration::from_micros(us.unsigned_abs()));
+            format!(
+                "whole windows, with what is within {} before and {} after them",
+                told(reach_us),
+                told(reach_after_us)
+            )
         }
     };
     let _ = write!(
@@ -114,7 +121,7 @@ fn job(text: &mut String, job: &Job, view: &Relation) {
         "\n### {}\n\n{}\n\nReads `{}`: {mode}. Partials are in `partials.{}`.\n\n",
         job.name(),
         view.description,
-        job.reads(),
+        job.inputs().collect::<Vec<_>>().join("`, `"),
         job.name()
     );
     let is_measure = |name: &str| job.measures().iter().any(|measure| measure.name == name);
