@@ -72,6 +72,8 @@ impl Pace {
 }
 
 /// What waits for its call.
+// A join has one, so it does not matter that the kinds differ in size.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 enum Cache {
     /// All of it.
@@ -168,7 +170,7 @@ impl Joiner {
         let at = JoinProgress::of(self.joined, &marks);
         // A step that fails leaves nothing behind that could be wrong.
         let known = self.known.take();
-        let mut step = Step {
+        let mut step = JoinStep {
             joined: self.joined,
             own,
             traces: self.traces.clone(),
@@ -228,7 +230,7 @@ impl Joiner {
     /// joined is looked for.
     async fn begin_anew(
         &mut self,
-        mut step: Step,
+        mut step: JoinStep,
         search: Search,
         reason: &str,
     ) -> Result<Stepped, JobError> {
@@ -260,7 +262,7 @@ impl Joiner {
     }
 
     /// Keeps what is known now for the next step.
-    fn keep(&mut self, step: Step, cache: Cache, stepped: Stepped, added: &Added) {
+    fn keep(&mut self, step: JoinStep, cache: Cache, stepped: Stepped, added: &Added) {
         let unmatched = metrics::gauge!("farol_join_unmatched", "table" => self.joined.table());
         unmatched.set(step.at.unmatched() as f64);
         if step.joined_rows > 0 {
@@ -281,7 +283,7 @@ impl Joiner {
 }
 
 /// One step: what it builds on, which moves with each of its commits.
-struct Step {
+struct JoinStep {
     joined: Joined,
     own: Table,
     traces: Option<Table>,
@@ -293,7 +295,7 @@ struct Step {
     joined_rows: u64,
 }
 
-impl Step {
+impl JoinStep {
     /// What waits: as it was left, or as others have left it, or worked out anew.
     async fn cache(&self, known: Option<Known>) -> Result<Cache, JobError> {
         if let Some(known) = known {

@@ -177,7 +177,9 @@ async fn counts(lake: &Lake, joined: Joined) -> [i64; 4] {
     [of.read, of.joined, of.repeated, of.unmatched]
 }
 
+/// One story, told in its order.
 #[tokio::test]
+#[allow(clippy::too_many_lines)]
 async fn feedback_finds_its_call_before_after_a_day_later_and_by_any_name() {
     let place = Place::new();
     let lake = place.lake().await;
