@@ -113,7 +113,7 @@ fn data_rows(
 
 #[cfg(test)]
 mod tests {
-    use datafusion::arrow::array::{AsArray, StringArray, StructArray};
+    use datafusion::arrow::array::{ArrayRef, AsArray, StringArray, StructArray};
     use datafusion_postgres::pgwire::api::Type;
 
     use super::*;
@@ -159,8 +159,8 @@ mod tests {
     fn json_columns_hold_json_text() {
         let ids = StringArray::from(vec![Some("a\nb"), None]);
         let field = Arc::new(Field::new("id", DataType::Utf8, true));
-        let parts = StructArray::from(vec![(field, Arc::new(ids) as _)]);
-        let batch = RecordBatch::try_from_iter([("parts", Arc::new(parts) as _)]).unwrap();
+        let parts = StructArray::from(vec![(field, Arc::new(ids) as ArrayRef)]);
+        let batch = RecordBatch::try_from_iter([("parts", Arc::new(parts) as ArrayRef)]).unwrap();
         let batch = with_json(batch).unwrap();
         let texts: Vec<_> = batch.column(0).as_string::<i32>().iter().collect();
         assert_eq!(texts, [Some(r#"{"id":"a\nb"}"#), Some(r#"{"id":null}"#)]);

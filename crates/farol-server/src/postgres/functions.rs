@@ -151,7 +151,11 @@ fn format(arguments: &[Option<&str>]) -> Result<Option<String>> {
                 None => return exec_err!("null values cannot be formatted as an SQL identifier"),
             },
             Some('L') => match argument {
-                Some(text) => formatted.push_str(&format!("'{}'", text.replace('\'', "''"))),
+                Some(text) => {
+                    formatted.push('\'');
+                    formatted.push_str(&text.replace('\'', "''"));
+                    formatted.push('\'');
+                }
                 None => formatted.push_str("NULL"),
             },
             _ => return exec_err!("format() knows %s, %I, %L and %%"),

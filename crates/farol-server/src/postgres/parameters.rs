@@ -135,6 +135,6 @@ mod tests {
         assert_eq!(types(&sql).await, [Type::TEXT, Type::INT8]);
         assert_eq!(types("SELECT CAST($1 AS INT) + 1").await, [Type::INT4]);
         assert_eq!(types("SELECT $2").await, [Type::UNKNOWN, Type::UNKNOWN]);
-        assert_eq!(types("SELECT 1").await, []);
+        assert!(types("SELECT 1").await.is_empty());
     }
 }

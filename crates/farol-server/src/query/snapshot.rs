@@ -110,20 +110,20 @@ impl Snapshots {
         }
         // What is read from here on is not older than this.
         let read_at = Instant::now();
-        let opened = match source.take() {
-            Some(opened) => {
-                opened.session.refresh().await?;
-                opened
-            }
-            None => Source::open(&self.lake).await?,
-        };
+        // Whoever is cancelled in the midst of this leaves a session that the next one can go on with.
+        match source.as_ref() {
+            Some(opened) => opened.session.refresh().await?,
+            None => *source = Some(Source::open(&self.lake).await?),
+        }
+        let opened = source
+            .as_ref()
+            .ok_or_else(|| QueryError::new(Kind::Internal, "the tables are not open"))?;
         farol_jobs::views::register(&opened.session, &self.jobs).await?;
         let snapshot = Arc::new(Snapshot {
             state: opened.freeze().await?,
             read_at,
         });
         opened.current.set(snapshot.catalogs().clone());
-        *source = Some(opened);
         *self.newest.write().unwrap_or_else(PoisonError::into_inner) = Some(snapshot.clone());
         Ok(snapshot)
     }

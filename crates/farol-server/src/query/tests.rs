@@ -43,7 +43,7 @@ async fn all(service: &QueryService, sql: &str) -> Result<Vec<i64>, QueryError> 
     let mut values = Vec::new();
     while let Some(batch) = rows.next().await {
         let batch = batch?;
-        values.extend(batch.column(0).as_primitive::<Int64Type>().values());
+        values.extend(batch.column(0).as_primitive::<Int64Type>().values().iter());
     }
     Ok(values)
 }
