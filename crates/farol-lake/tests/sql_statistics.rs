@@ -81,3 +81,54 @@ async fn extremes_and_counts_are_those_of_the_rows() {
         assert_eq!(&answer(&place, question).await, before, "{question}");
     }
 }
+
+async fn plan(place: &Place, sql: &str) -> String {
+    let session = Session::open(&place.lake().await).await.unwrap();
+    let (_, stream) = session.query(&format!("EXPLAIN {sql}")).await.unwrap();
+    let batches: Vec<RecordBatch> = stream.try_collect().await.unwrap();
+    let plan = arrow::util::pretty::pretty_format_batches(&batches);
+    plan.unwrap().to_string()
+}
+
+#[tokio::test]
+async fn an_id_is_looked_up_in_the_files_that_may_hold_it() {
+    let place = Place::new();
+    let table = place.traces().await;
+    let mut traces = rows::Traces::new(13);
+    for number in 0..4 {
+        let ids: StringArray = (0..500)
+            .map(|row| Some(format!("trace-{number}-{}", row / 2)))
+            .collect();
+        let batch = traces.batch(500);
+        let mut columns = batch.columns().to_vec();
+        columns[batch.schema().index_of("trace_id").unwrap()] = Arc::new(ids) as ArrayRef;
+        let batch = RecordBatch::try_new(batch.schema(), columns).unwrap();
+        append(&table, batch.slice(0, 250)).await;
+        append(&table, batch.slice(250, 250)).await;
+        if number == 2 {
+            compact(&table, &CompactOptions::at_once()).await.unwrap();
+        }
+    }
+    let files = |plan: &str| plan.matches(".parquet").count();
+    let count = |filter: &str| format!("SELECT count(*) FROM traces WHERE {filter}");
+    for (filter, rows) in [
+        ("trace_id = 'trace-0-7'", "2"),
+        ("'trace-3-249' = trace_id", "2"),
+        ("trace_id IN ('trace-0-0', 'trace-3-100', 'nowhere')", "4"),
+        ("trace_id = 'nowhere'", "0"),
+        ("trace_id = 'trace-1-1' AND service = 'nobody'", "0"),
+        ("trace_id = 'trace-1-1' OR trace_id = 'trace-2-2'", "4"),
+        ("trace_id <> 'trace-1-1'", "1998"),
+    ] {
+        assert_eq!(answer(&place, &count(filter)).await, [rows], "{filter}");
+    }
+    let everything = files(&plan(&place, "SELECT span_id, trace_id FROM traces").await);
+    assert_eq!(everything, 3);
+    // Fresh files have no filter, so they are always read; a compacted one without the id is not.
+    let absent = plan(
+        &place,
+        "SELECT span_id FROM traces WHERE trace_id = 'nowhere at all'",
+    )
+    .await;
+    assert_eq!(files(&absent), 2, "{absent}");
+}

@@ -5,7 +5,9 @@
 mod rows;
 
 mod answers;
+mod calendars;
 mod definitions;
+mod grains;
 mod place;
 mod recompute;
 mod rollups;
