@@ -99,7 +99,8 @@ impl LookedUp {
     async fn files_of(&self, ids: &[String]) -> Result<Vec<String>> {
         let state = self.delta.snapshot();
         let state = state.map_err(|error| DataFusionError::External(Box::new(error)))?;
-        let files = state.log_data().iter().map(|view| ObjectMeta {
+        let live = state.log_data();
+        let files = live.iter().map(|view| ObjectMeta {
             location: view.object_store_path(),
             size: view.size().unsigned_abs(),
             last_modified: chrono::DateTime::UNIX_EPOCH,
