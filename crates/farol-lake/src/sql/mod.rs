@@ -5,7 +5,6 @@
 //! opened or last refreshed, so that a query never mixes two states of a table.
 
 pub mod functions;
-mod lookup;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,8 +25,6 @@ use crate::lake::Lake;
 use crate::spec::{ACTIONS, TableSpec};
 use crate::table::{Table, logged_rows};
 
-use lookup::KnownFilters;
-
 /// Memory that queries of one session may hold before they spill to disk.
 const QUERY_MEMORY_BYTES: usize = 1 << 30;
 
@@ -40,7 +37,6 @@ pub struct Session {
     context: SessionContext,
     /// The tables that are there. The handles are kept: each reads on from where it has read its log to.
     tables: Mutex<BTreeMap<String, Table>>,
-    known_filters: KnownFilters,
 }
 
 /// A table at a version.
@@ -73,7 +69,6 @@ impl Session {
             lake: lake.clone(),
             context,
             tables: Mutex::default(),
-            known_filters: KnownFilters::default(),
         };
         session.refresh().await?;
         Ok(session)
@@ -129,7 +124,7 @@ impl Session {
         };
         let delta = table.snapshot().await?;
         delta.update_datafusion_session(&self.context.state())?;
-        lookup::provider(&table, delta, &self.known_filters).await
+        Ok(delta.table_provider().await?)
     }
 
     /// A table of the lake at its newest version, with what the log says there; `None` where it is not there yet.
