@@ -4,13 +4,12 @@
     pip install deltalake
     calendars.py LAKE UNIT ZONE [UNIT ZONE...]
 
-UNIT is hour, day, week or month. A line of JSON for each window that has traces: unit, zone, start and end in
-microseconds since 1970, requests, cost. A trace is in the window of its local date; a window begins at the first local
+UNIT is hour, day, week or month. A line of JSON, a list of texts, for each window that has traces: unit, zone, start and end in
+microseconds since 1970, requests, output_tokens. A trace is in the window of its local date; a window begins at the first local
 midnight, or, where that is skipped, when the clock is put forward over it.
 """
 import collections
 import datetime as dt
-import decimal
 import json
 import pathlib
 import sys
@@ -61,18 +60,17 @@ def window(unit: str, zone: zoneinfo.ZoneInfo, instant: dt.datetime) -> tuple[in
 
 def main() -> None:
     lake, *wanted = sys.argv[1:]
-    table = DeltaTable(str(pathlib.Path(lake) / "traces")).to_pyarrow_table(columns=["event_time", "cost"])
-    traces = list(zip(table["event_time"].to_pylist(), table["cost"].to_pylist()))
+    table = DeltaTable(str(pathlib.Path(lake) / "traces")).to_pyarrow_table(columns=["event_time", "output_tokens"])
+    traces = list(zip(table["event_time"].to_pylist(), table["output_tokens"].to_pylist()))
     for unit, name in zip(wanted[::2], wanted[1::2]):
         zone = zoneinfo.ZoneInfo(name)
-        found = collections.defaultdict(lambda: [0, decimal.Decimal(0)])
-        for instant, cost in traces:
+        found = collections.defaultdict(lambda: [0, 0])
+        for instant, tokens in traces:
             sums = found[window(unit, zone, instant)]
             sums[0] += 1
-            sums[1] += cost
-        for (start, end), (requests, cost) in sorted(found.items()):
-            line = {"unit": unit, "zone": name, "start": start, "end": end, "requests": requests, "cost": str(cost)}
-            print(json.dumps(line))
+            sums[1] += tokens
+        for (start, end), (requests, tokens) in sorted(found.items()):
+            print(json.dumps([unit, name, str(start), str(end), str(requests), str(tokens)]))
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ def of_duckdb(connection, sqls: list[str], runs: int, seconds: float) -> tuple[d
     times_ms, began, rows = [], time.monotonic(), 0
     for run in range(runs + 1):
         start = time.monotonic()
-        rows = len(connection.execute(sqls[run % len(sqls)]).fetchall())
+        rows = connection.sql(sqls[run % len(sqls)]).to_arrow_table().num_rows
         if run >= 1:
             times_ms.append((time.monotonic() - start) * 1e3)
         if times_ms and time.monotonic() - began > seconds:

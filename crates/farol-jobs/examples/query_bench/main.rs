@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! query_bench generate LAKE TRACES DAYS    the traces, compacted; their partials by the real runner; the rollups
-//! query_bench ask LAKE RUNS < QUERIES      a line {"name", "sql"} each, or {"name", "sqls"} for a query a run:
+//! query_bench ask LAKE RUNS < QUERIES      a line {"name", "sql"} each, or {"name", "sqls"} for a query a run, or a
+//!                                          setting for those after it, named "set":
 //!                                          a line of milliseconds each
 //! ```
 
@@ -151,6 +152,10 @@ async fn ask(lake: &str, runs: usize) -> Outcome<()> {
             let many = query.sqls.get(run % query.sqls.len().max(1));
             many.map_or(query.sql.as_str(), String::as_str)
         };
+        if query.name == "set" {
+            session.context().sql(&query.sql).await?.collect().await?;
+            continue;
+        }
         let mut rows = 0;
         let mut times_ms = Vec::new();
         // Warm: the first runs open files and read footers.

@@ -165,6 +165,3 @@ fn split_at_in(text: &str) -> Option<(&str, &str)> {
     let at = lower.find(" in ")?;
     Some((&text[..at], &text[at + 4..]))
 }
-
-#[cfg(test)]
-mod tests;

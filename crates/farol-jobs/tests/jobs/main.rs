@@ -5,8 +5,10 @@
 mod rows;
 
 mod answers;
+mod calendars;
 mod changed;
 mod definitions;
+mod grains;
 mod inputs;
 mod joins;
 mod place;

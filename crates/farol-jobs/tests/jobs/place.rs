@@ -102,6 +102,10 @@ impl Place {
         }
     }
 
+    pub fn path(&self) -> &std::path::Path {
+        self.root.path()
+    }
+
     pub async fn lake(&self) -> Lake {
         Lake::open(
             self.root.path().to_str().unwrap(),
@@ -148,6 +152,14 @@ impl Place {
             }
         }
         all
+    }
+
+    /// Why a query is refused.
+    pub async fn refused(&self, sql: &str) -> String {
+        let session = Session::open(&self.lake().await).await.unwrap();
+        views::register(&session, &shipped().await).await.unwrap();
+        let refused = session.query(sql).await;
+        refused.err().expect("a query that is refused").to_string()
     }
 
     pub async fn measures(&self) -> Vec<Vec<String>> {

@@ -109,10 +109,11 @@ async fn rollups_are_unseen_through_additions_compaction_and_backfill() {
     let mut days = open(&place, &runner, Level::Day).await;
     bring_level(&mut hours).await;
     bring_level(&mut days).await;
-    for question in &QUESTIONS[..6] {
-        assert!(reads_rollup(&place, question).await, "{question}");
+    for (number, question) in QUESTIONS.iter().enumerate() {
+        // Days of Asia/Kolkata begin at half an hour of UTC, and the last question asks for minutes.
+        let fits = number != 4 && number != 6;
+        assert_eq!(reads_rollup(&place, question).await, fits, "{question}");
     }
-    assert!(!reads_rollup(&place, QUESTIONS[6]).await);
     assert_unseen(&place, "level").await;
 
     // Partials that the rollups do not cover yet, of hours that they have and of new ones; then some that they do.

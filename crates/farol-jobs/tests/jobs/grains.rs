@@ -1,8 +1,13 @@
+//! How time is cut: against what the database of time zones says, and in the cases that go wrong elsewhere.
+
 use chrono::{DateTime, NaiveDate, TimeZone as _};
 use chrono_tz::{TZ_VARIANTS, Tz};
+use farol_jobs::{Grain, TimeZone, Width};
 use proptest::prelude::*;
 
-use super::*;
+const MICROS: i64 = 1_000_000;
+/// The end of the year 9999.
+const SECONDS_MAX: i64 = 253_402_300_800;
 
 fn grain(text: &str) -> Grain {
     Grain::parse(text, TimeZone::UTC).unwrap()
