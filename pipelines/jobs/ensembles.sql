@@ -4,9 +4,8 @@ WITH answers AS (
         array_length(candidates) AS candidates,
         candidate_agreement(candidates) AS agreement,
         candidate_consensus(candidates, output) AS consensus,
-        -- What says that a person is to look: a tag, or a guardrail.
-        CASE WHEN tags['review'] IS NOT NULL THEN lower(tags['review']) IN ('true', 'yes', '1')
-             WHEN array_length(guardrails) > 0 THEN array_to_string(guardrails['action'], ' ') LIKE '%review%' END AS is_reviewed
+        -- The application says by a tag that a person is to look.
+        CASE WHEN tags['review'] IS NOT NULL THEN lower(tags['review']) IN ('true', 'yes', '1') END AS is_reviewed
     FROM traces
     WHERE array_length(candidates) > 0
 )

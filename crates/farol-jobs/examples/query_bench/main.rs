@@ -57,6 +57,7 @@ async fn jobs() -> Outcome<Jobs> {
         dir: PathBuf::from("/nowhere"),
         builtin: true,
         max_series: 100_000,
+        tags: farol_jobs::Tags::default(),
     };
     Ok(farol_jobs::load(&sources).await?)
 }

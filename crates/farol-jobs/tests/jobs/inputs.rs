@@ -40,6 +40,7 @@ impl Place {
             dir,
             builtin: false,
             max_series: 100,
+            tags: farol_jobs::Tags::default(),
         };
         let jobs = load(&sources).await.unwrap();
         Self { root, jobs }
