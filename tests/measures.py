@@ -213,7 +213,7 @@ def retrieval():
                WHERE (operation = 'retrieval' OR len(retrieved) > 0) IS TRUE OR {ANSWER}"""
     queries, documents = count("true", "is_query"), total("CAST(found AS BIGINT)", "is_query")
     answers, citing = count("true", "is_answer"), count("len(citations) > 0", "is_answer AND citations IS NOT NULL")
-    scores = "list_sort(list_filter(flatten(list(list_transform(retrieved, d -> d.score)) FILTER (retrieved IS NOT NULL)), x -> x IS NOT NULL))"
+    scores = "list_sort([x for x in flatten(list([d.score for d in retrieved]) FILTER (retrieved IS NOT NULL)) if x IS NOT NULL])"
     score = lambda q: ("quantile", f"{{'q': {q}, 'xs': {scores}}}")
     return rows, BASE, {
         "queries": queries, "documents": documents, "answers": answers, "answers_with_citations": citing,
@@ -423,7 +423,7 @@ def told(farol, directory, job, window, segments):
     arguments = ", ".join(f"'{value}'" for value in [job, window, *segments])
     with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
         query = f"SELECT * FROM measures({arguments})"
-        subprocess.run([farol, "sql", query, "--format", "parquet", "-o", file.name], cwd=directory, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([farol, "--quiet", "sql", query, "--format", "parquet", "-o", file.name], cwd=directory, check=True, stdout=subprocess.DEVNULL)
         rows = pyarrow.parquet.read_table(file.name).to_pylist()
     found = {}
     for row in rows:

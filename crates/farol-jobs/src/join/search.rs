@@ -257,7 +257,8 @@ mod tests {
             .iter()
             .map(|date| file(Some(date)))
             .chain([file(None)]);
-        let groups: Vec<Vec<_>> = newest_first(files.collect())
+        let found = newest_first(files.collect());
+        let groups: Vec<Vec<_>> = found
             .iter()
             .map(|group| group.iter().map(|file| file.partition.as_deref()).collect())
             .collect();
