@@ -2,7 +2,7 @@
 
 use farol_ingest::verify;
 use farol_jobs::compact::MergeReport;
-use farol_lake::maintenance::{self, CompactOptions, VacuumOptions};
+use farol_lake::maintenance::{self, VacuumOptions};
 use farol_lake::{Lake, Table};
 use serde::Serialize;
 
