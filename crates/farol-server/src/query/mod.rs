@@ -9,6 +9,7 @@
 //! A query has bounds for everything: the wait for a place, its time, its memory, its disk, and the batches that wait for
 //! a client. [`Rows`] is the client's end: dropping it ends the query.
 
+mod cooperate;
 mod error;
 mod rows;
 mod runtime;

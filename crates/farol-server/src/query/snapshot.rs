@@ -32,6 +32,7 @@ use farol_lake::Lake;
 use farol_lake::sql::Session;
 use tokio::sync::Mutex;
 
+use super::cooperate::YieldingJoins;
 use super::error::{Kind, QueryError};
 use crate::postgres::functions;
 use crate::postgres::information_schema::{self, InformationSchema};
@@ -188,6 +189,7 @@ impl Source {
         Ok(SessionStateBuilder::new_from_existing(state)
             .with_catalog_list(Arc::new(catalogs))
             .with_config(config)
+            .with_physical_optimizer_rule(Arc::new(YieldingJoins))
             .build())
     }
 }
