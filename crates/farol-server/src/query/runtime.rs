@@ -6,13 +6,14 @@ use std::io;
 use thread_priority::{ThreadPriority, ThreadPriorityValue, set_current_thread_priority};
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// Priority of the threads that compute, from 0 to 99: the lowest there is, which is niceness 19. Beside work at the usual
-/// priority such a thread gets one and a half hundredths of a core, and all of it when nothing else wants it.
-const COMPUTING_PRIORITY: u8 = 0;
+/// Priority of the threads that compute, from 0 to 99: niceness 10. Beside work at the usual priority such a thread gets a
+/// tenth of a core, and all of it when nothing else wants it. At the lowest there is, niceness 19, a machine that is busy with
+/// anything else would answer no query at all.
+const COMPUTING_PRIORITY: u8 = 22;
 
-/// Priority of the threads that talk to clients, niceness 10: before those that compute, so that a time limit is kept and
+/// Priority of the threads that talk to clients, niceness 5: before those that compute, so that a time limit is kept and
 /// a cancelled query ends, and after ingest.
-const TALKING_PRIORITY: u8 = 22;
+const TALKING_PRIORITY: u8 = 36;
 
 /// Threads that talk to clients, where rows are encoded.
 const TALKING_THREADS: usize = 2;
@@ -102,7 +103,7 @@ mod tests {
             receiver.recv().unwrap()
         };
         let (computing, talking) = (ask(threads.computing()), ask(threads.talking()));
-        assert_eq!(computing, 19);
+        assert_eq!(computing, 10);
         assert!(
             usual <= talking && talking < computing,
             "{usual} {talking} {computing}"
