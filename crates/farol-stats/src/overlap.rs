@@ -19,7 +19,7 @@ pub fn words(text: &str) -> HashSet<String> {
 }
 
 /// The Jaccard index of two sets of words, 0 to 1; `None` where both are empty.
-pub fn jaccard(a: &HashSet<String>, b: &HashSet<String>) -> Option<f64> {
+fn jaccard(a: &HashSet<String>, b: &HashSet<String>) -> Option<f64> {
     let shared = a.intersection(b).count();
     let all = a.len() + b.len() - shared;
     (all > 0).then(|| shared as f64 / all as f64)

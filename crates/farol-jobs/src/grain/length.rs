@@ -76,7 +76,7 @@ impl Length {
             Self::Seconds(seconds) => seconds / DAY,
             Self::Days(days) => days,
             Self::Weeks(weeks) => weeks.saturating_mul(7),
-            Self::Months(months) => months.saturating_mul(30),
+            Self::Months(months) => months.saturating_mul(365) / 12,
         };
         if days > DAYS_MAX {
             return Err(format!("windows of {text} are longer than a century"));
