@@ -133,7 +133,10 @@ fn a_job_of_ones_own_is_checked_and_a_failing_one_stops_no_other() {
     // Without those that are part of Farol.
     let names: Vec<_> = jobs(&farol).iter().map(|job| job["name"].clone()).collect();
     assert_eq!(names.len(), 13, "{names:?}");
-    assert!(names.contains(&json!("mine")) && names.contains(&json!("spend")), "{names:?}");
+    assert!(
+        names.contains(&json!("mine")) && names.contains(&json!("spend")),
+        "{names:?}"
+    );
     let listed = farol.ok(&["job", "list", "--set", "pipelines.builtin=false"]);
     assert!(
         listed.contains("mine") && !listed.contains("spend"),

@@ -396,19 +396,19 @@ impl Copied {
             None => None,
         };
         // Rows and marks are of one version: another run may be at work on the table beside.
-        let (rows, through, marks) = match since {
-            Some(Additions {
-                through,
-                files,
-                replaced: false,
-                marks: Some(marks),
-                ..
-            }) => (beside.added_rows(files)?, through, marks),
-            _ => {
-                self.uploads.clear();
-                let (newest, marks) = beside.version_and_marks("farol/").await?;
-                (beside.rows_at(newest).await?, newest, marks)
-            }
+        let (rows, through, marks) = if let Some(Additions {
+            through,
+            files,
+            replaced: false,
+            marks: Some(marks),
+            ..
+        }) = since
+        {
+            (beside.added_rows(files)?, through, marks)
+        } else {
+            self.uploads.clear();
+            let (newest, marks) = beside.version_and_marks("farol/").await?;
+            (beside.rows_at(newest).await?, newest, marks)
         };
         if self.through != Some(through) {
             let frame = working_context()?.read_table(rows)?;

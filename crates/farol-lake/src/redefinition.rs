@@ -43,8 +43,10 @@ impl Table {
         notes: &Notes,
     ) -> Result<(Self, Redefinition), LakeError> {
         let columns: StructType = spec.schema.as_ref().try_into_kernel()?;
-        let mut metadata = serde_json::to_value(self.metadata()).map_err(unreadable)?;
-        metadata["schemaString"] = json!(serde_json::to_string(&columns).map_err(unreadable)?);
+        let mut metadata =
+            serde_json::to_value(self.metadata()).map_err(|error| unreadable(&error))?;
+        metadata["schemaString"] =
+            json!(serde_json::to_string(&columns).map_err(|error| unreadable(&error))?);
         metadata["description"] = json!(spec.description);
         for (key, value) in spec.properties() {
             metadata["configuration"][key] = json!(value);
@@ -57,7 +59,7 @@ impl Table {
     }
 }
 
-fn unreadable(error: serde_json::Error) -> LakeError {
+fn unreadable(error: &serde_json::Error) -> LakeError {
     LakeError::Arrow(arrow::error::ArrowError::JsonError(error.to_string()))
 }
 

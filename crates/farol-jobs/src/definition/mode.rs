@@ -71,17 +71,16 @@ impl Planner<'_> {
             }
             "recompute" => {
                 self.refuse_own_names(file, errors);
-                let mut told = |written: &Option<Spanned<String>>| match written {
-                    None => None,
-                    Some(written) => Some(self.reach_us(written).unwrap_or_else(|error| {
+                let mut told = |written: &Spanned<String>| {
+                    self.reach_us(written).unwrap_or_else(|error| {
                         errors.push(error);
                         0
-                    })),
+                    })
                 };
-                let reach_us = told(&file.reach).unwrap_or(0);
+                let reach_us = file.reach.as_ref().map_or(0, &mut told);
                 Mode::Recompute {
                     reach_us,
-                    reach_after_us: told(&file.reach_after).unwrap_or(reach_us),
+                    reach_after_us: file.reach_after.as_ref().map_or(reach_us, told),
                 }
             }
             other => {

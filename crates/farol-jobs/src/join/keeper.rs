@@ -199,7 +199,7 @@ impl Joiner {
             metrics::histogram!("farol_job_step_seconds", "job" => self.joined.table())
                 .record(began.elapsed().as_secs_f64());
         }
-        self.keep(step, cache, stepped, &added);
+        self.keep(&step, cache, stepped, &added);
         Ok(stepped)
     }
 
@@ -257,19 +257,19 @@ impl Joiner {
         let stepped = step
             .take(&added, &mut cache, search, &mut self.pace)
             .await?;
-        self.keep(step, cache, stepped, &added);
+        self.keep(&step, cache, stepped, &added);
         Ok(stepped)
     }
 
     /// Keeps what is known now for the next step.
-    fn keep(&mut self, step: JoinStep, cache: Cache, stepped: Stepped, added: &Added) {
+    fn keep(&mut self, step: &JoinStep, cache: Cache, stepped: Stepped, added: &Added) {
         let unmatched = metrics::gauge!("farol_join_unmatched", "table" => self.joined.table());
         unmatched.set(step.at.unmatched() as f64);
         if step.joined_rows > 0 {
             metrics::counter!("farol_join_rows_total", "table" => self.joined.table())
                 .increment(step.joined_rows);
         }
-        let mut progress = step.at;
+        let mut progress = step.at.clone();
         if stepped == Stepped::Overtaken {
             // The rows that were read wait as well, whoever has joined them.
             progress.own_version = added.to.own_version;
@@ -592,7 +592,7 @@ impl JoinStep {
             return Ok(Stepped::Level);
         }
         let to = JoinProgress {
-            steps: self.at.next_step(),
+            steps: Some(self.at.next_step()),
             ..to
         };
         let commit = Commit::append(vec![self.at.step_to(self.joined, &to)], uploads);

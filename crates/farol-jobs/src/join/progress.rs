@@ -47,8 +47,8 @@ impl JoinProgress {
     }
 
     /// What counts the next commit.
-    pub(super) fn next_step(&self) -> Option<i64> {
-        Some(self.steps.map_or(1, |steps| steps + 1))
+    pub(super) fn next_step(&self) -> i64 {
+        self.steps.map_or(1, |steps| steps + 1)
     }
 
     /// The step from here to another progress.
@@ -97,8 +97,7 @@ mod tests {
             joined: 6,
             repeated: 1,
             watermark_us: Some(77),
-            steps: from.next_step(),
-            ..from
+            steps: Some(from.next_step()),
         };
         let step = from.step_to(Joined::Feedback, &to);
         assert_eq!((step.from, to.unmatched()), (None, 3));

@@ -55,19 +55,14 @@ async fn bring_level(
     kept: &mut BTreeMap<Level, Rollup>,
 ) -> Result<(), JobError> {
     for level in Level::ALL {
-        if !kept.contains_key(&level) {
-            let Some(rollup) = open(lake, job, rows_min, level).await? else {
-                continue;
-            };
-            kept.insert(level, rollup);
-        }
-        let Some(rollup) = kept.get_mut(&level) else {
+        let known = match kept.remove(&level) {
+            Some(rollup) if !rollup.is_outdated().await? => Some(rollup),
+            _ => open(lake, job, rows_min, level).await?,
+        };
+        let Some(rollup) = known else {
             continue;
         };
-        if rollup.is_outdated().await? {
-            kept.remove(&level);
-            continue;
-        }
+        let rollup = kept.entry(level).or_insert(rollup);
         loop {
             match rollup.step().await? {
                 Stepped::Level | Stepped::Advanced { behind: 0, .. } => break,

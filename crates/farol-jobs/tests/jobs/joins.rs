@@ -93,7 +93,8 @@ fn batch(kind: Kind, rows_of: &[Row]) -> RecordBatch {
                 Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC"))
             }
             "value" | "score" => {
-                Arc::new(Float64Array::from_iter(rows_of.iter().map(|row| row.value)))
+                let values = rows_of.iter().map(|row| row.value);
+                Arc::new(values.collect::<Float64Array>())
             }
             "kafka_partition" | "kafka_entry" => Arc::new(Int32Array::from(vec![0; rows_of.len()])),
             "kafka_offset" => {
@@ -488,7 +489,7 @@ async fn two_at_once_join_each_row_once() {
             overtaken += u32::from(stepped == Stepped::Overtaken);
         }
     }
-    let (_, _) = tokio::join!(level(&mut one), level(&mut two));
+    let ((), ()) = tokio::join!(level(&mut one), level(&mut two));
     assert!(overtaken > 0, "the fence was never needed");
     let expected = said.iter().filter(|(_, span)| span.is_some()).count();
     let got = joined(&place).await;
