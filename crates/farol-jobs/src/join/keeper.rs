@@ -269,7 +269,7 @@ impl Joiner {
             metrics::counter!("farol_join_rows_total", "table" => self.joined.table())
                 .increment(step.joined_rows);
         }
-        let mut progress = step.at.clone();
+        let mut progress = step.at;
         if stepped == Stepped::Overtaken {
             // The rows that were read wait as well, whoever has joined them.
             progress.own_version = added.to.own_version;
