@@ -172,7 +172,10 @@ fn compare(farol: &Farol) {
     let join = &status["joins"][0];
     assert_eq!(join["table"], "feedback_joined");
     let counts = ["read", "joined", "repeated", "unmatched"];
-    assert_eq!(lists(&[join.clone()], &counts)[0], expected["counts"]);
+    assert_eq!(
+        lists(std::slice::from_ref(join), &counts)[0],
+        expected["counts"]
+    );
     let unmatched = farol.number("SELECT count(*) AS n FROM feedback_unmatched");
     assert_eq!(json!(unmatched), expected["counts"][3]);
     for count in ["repeated", "unmatched"] {

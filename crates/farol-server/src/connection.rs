@@ -140,11 +140,11 @@ impl<S: AsyncWrite + Unpin> Connection<S> {
     ) -> Poll<io::Result<T>> {
         match poll(Pin::new(&mut self.stream), context) {
             Poll::Pending => self.unread.pending(context, "read nothing"),
-            ready => {
+            Poll::Ready(answer) => {
                 self.unread.end();
                 // Who takes an answer is not silent.
                 self.idle.end();
-                ready
+                Poll::Ready(answer)
             }
         }
     }
@@ -162,11 +162,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_out(context, |stream, context| stream.poll_flush(context))
+        self.poll_out(context, AsyncWrite::poll_flush)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_out(context, |stream, context| stream.poll_shutdown(context))
+        self.poll_out(context, AsyncWrite::poll_shutdown)
     }
 }
 

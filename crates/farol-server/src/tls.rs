@@ -29,7 +29,7 @@ impl Tls {
     pub fn read(certificate: &Path, key: &Path) -> Result<Self, String> {
         let at = |path: &Path, error: &dyn fmt::Display| format!("{}: {error}", path.display());
         let chain = CertificateDer::pem_file_iter(certificate)
-            .and_then(|certificates| certificates.collect::<Result<Vec<_>, _>>())
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
             .map_err(|error| at(certificate, &error))?;
         if chain.is_empty() {
             return Err(at(certificate, &"there is no certificate in it"));

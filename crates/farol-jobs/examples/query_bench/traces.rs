@@ -55,6 +55,10 @@ pub fn file(day: usize, before: usize, rows: usize, of_day: usize) -> (i32, Vec<
     ((day_us / DAY_US) as i32, batches.collect())
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "a column after the other, in the order of the table"
+)]
 fn batch(
     rng: &mut ChaCha8Rng,
     rows: usize,

@@ -52,12 +52,11 @@ impl QueryParser for Session {
             let message = "cannot insert multiple commands into a prepared statement";
             return Err(failure::error("42601", message));
         }
-        let plan = match self.plan_without_query(client, &tree).await? {
-            Some(plan) => plan,
-            None => {
-                let planned = self.queries().plan(self.planner(&tree, None)?).await;
-                planned.map_err(|error| failure::of_query(&error, sql))?
-            }
+        let plan = if let Some(plan) = self.plan_without_query(client, &tree).await? {
+            plan
+        } else {
+            let planned = self.queries().plan(self.planner(&tree, None)?).await;
+            planned.map_err(|error| failure::of_query(&error, sql))?
         };
         let parameters = parameters::of_plan(&plan)
             .map_err(|error| failure::of_query(&QueryError::from(error), sql))?;

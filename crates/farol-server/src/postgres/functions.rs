@@ -84,8 +84,8 @@ impl ScalarUDFImpl for TextFunction {
             .iter()
             .map(|column| Ok(cast(column, &DataType::Utf8)?))
             .collect::<Result<Vec<ArrayRef>>>()?;
-        let texts: Vec<&StringArray> = columns.iter().map(|column| column.as_string()).collect();
-        let count = texts.first().map_or(0, |texts| texts.len());
+        let texts: Vec<&StringArray> = columns.iter().map(AsArray::as_string).collect();
+        let count = texts.first().map_or(0, Array::len);
         let value = |row| {
             let texts: Vec<_> = texts.iter().map(|column| text(column, row)).collect();
             self.body.apply(&texts)

@@ -169,8 +169,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, server: &Arc<Server>) -
             socket.next().await
         };
         let message = match message {
-            None => return Ok(()),
-            Some(Ok(PgWireFrontendMessage::Terminate(_))) => return Ok(()),
+            None | Some(Ok(PgWireFrontendMessage::Terminate(_))) => return Ok(()),
             Some(Ok(message)) => message,
             Some(Err(error)) => return farewell(&mut socket, error).await,
         };

@@ -49,7 +49,7 @@ impl SimpleQueryHandler for Session {
             }
             Ok(())
         };
-        self.hangup().or_stopped(&mut cancel, answer).await?;
+        Box::pin(self.hangup().or_stopped(&mut cancel, answer)).await?;
         client.set_state(PgWireConnectionState::ReadyForQuery);
         let status = client.transaction_status();
         send_ready_for_query(client, status).await

@@ -71,6 +71,6 @@ impl Cancel {
         }
         // Nobody can cancel any more.
         self.0 = None;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

@@ -53,17 +53,14 @@ pub async fn run(context: &Context, arguments: &SqlArgs) -> anyhow::Result<Exit>
         ));
     }
     let session = open(context).await?.session;
-    match &arguments.output {
-        Some(file) => {
-            let watch = Watch::over_file(context.quiet);
-            to_file(&session, &queries, format, file, watch).await?;
-        }
-        None => {
-            let watch = Watch::over_screen(context.quiet);
-            for query in &queries {
-                let sink = Sink::new(format, Box::new(std::io::stdout()));
-                print(&session, query, sink, watch).await?;
-            }
+    if let Some(file) = &arguments.output {
+        let watch = Watch::over_file(context.quiet);
+        to_file(&session, &queries, format, file, watch).await?;
+    } else {
+        let watch = Watch::over_screen(context.quiet);
+        for query in &queries {
+            let sink = Sink::new(format, Box::new(std::io::stdout()));
+            print(&session, query, sink, watch).await?;
         }
     }
     Ok(Exit::Done)
