@@ -168,7 +168,10 @@ async fn ask(lake: &str, runs: usize) -> Outcome<()> {
             } else {
                 let (_, stream) = session.query(text(run)).await?;
                 let batches: Vec<_> = stream.try_collect().await?;
-                rows = batches.iter().map(RecordBatch::num_rows).sum();
+                rows = batches
+                    .iter()
+                    .map(arrow::array::RecordBatch::num_rows)
+                    .sum();
             }
             if run >= 3 {
                 times_ms.push(began.elapsed().as_secs_f64() * 1e3);
