@@ -271,7 +271,21 @@ fn a_job_computed_anew_survives_kills_anywhere_and_a_runner_of_the_old_definitio
     });
     steady.kill();
 
-    farol.ok(&[&["job", "recompute", "spend", "--yes"][..], &TAGS].concat());
+    // Every other job that counts by tags was changed as well.
+    for job in [
+        "agents",
+        "citations",
+        "ensembles",
+        "quality",
+        "reliability",
+        "retrieval",
+        "safety",
+        "spend",
+        "steps",
+        "tools",
+    ] {
+        farol.ok(&[&["job", "recompute", job, "--yes"][..], &TAGS].concat());
+    }
     farol.ok(&[&["run", "--roles", "ingest,jobs", "--drain"][..], &TAGS].concat());
     let ask = |sql: &str| -> Vec<Value> {
         let text = farol.ok(&[&["sql", sql, "--format", "json"][..], &TAGS].concat());

@@ -162,7 +162,19 @@ fn a_changed_job_stops_says_why_and_is_computed_anew() {
     let unasked = tagged(&["job", "recompute", "performance"]);
     assert_eq!(unasked.code, Some(2));
     assert!(unasked.stderr.contains("--yes"), "{}", unasked.stderr);
-    for job in ["performance", "spend"] {
+    for job in [
+        "agents",
+        "citations",
+        "ensembles",
+        "performance",
+        "quality",
+        "reliability",
+        "retrieval",
+        "safety",
+        "spend",
+        "steps",
+        "tools",
+    ] {
         let done = tagged(&["job", "recompute", job, "--yes"]);
         assert_eq!(done.code, Some(0), "{}", done.stderr);
         assert!(done.stdout.contains("computed anew, "), "{}", done.stdout);

@@ -43,9 +43,15 @@ fn shipped_jobs_measure_what_was_read() {
         [json!({"currency": "USD", "cost": "0.000000061500", "tokens": 50_000})]
     );
     for job in jobs(&farol) {
+        // There is no table of costs, so how far that job is behind it is not known.
+        let level = if job["name"] == "billing" {
+            Value::Null
+        } else {
+            json!(0)
+        };
         assert_eq!(
             (&job["behind"], &job["error"]),
-            (&json!(0), &Value::Null),
+            (&level, &Value::Null),
             "{job}"
         );
     }
@@ -122,7 +128,9 @@ fn a_job_of_ones_own_is_checked_and_a_failing_one_stops_no_other() {
         500
     );
 
+    // What it has read so far it has read with the other SQL.
     fs::write(&sql, good_sql).expect("a change");
+    farol.ok(&["job", "recompute", "mine", "--yes"]);
     farol.ok(&["run", "--roles", "jobs", "--drain"]);
     assert_eq!(of("mine")["error"], Value::Null);
     assert_eq!(

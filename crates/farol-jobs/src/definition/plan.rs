@@ -33,7 +33,11 @@ pub fn context() -> SessionContext {
     let config = SessionConfig::new()
         .with_target_partitions(1)
         .set_bool("datafusion.sql_parser.collect_spans", true)
-        .set_str("datafusion.sql_parser.dialect", "postgres");
+        .set_str("datafusion.sql_parser.dialect", "postgres")
+        .set_bool(
+            "datafusion.optimizer.enable_join_dynamic_filter_pushdown",
+            false,
+        );
     let context = SessionContext::new_with_config(config);
     farol_lake::sql::functions::register(&context);
     context

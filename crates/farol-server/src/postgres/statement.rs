@@ -75,15 +75,11 @@ mod tests {
 
     #[test]
     fn a_mistake_has_its_place_in_the_text() {
-        let error = parse(
-            &PostgresCompatibilityParser::new(),
-            "SELECT 1 FROM\n  WHERE",
-        )
-        .unwrap_err();
+        let error = parse(&PostgresCompatibilityParser::new(), "SELECT 1 +\n  )").unwrap_err();
         let info = ErrorInfo::from(error);
         assert_eq!(
             (info.code.as_str(), info.position.as_deref()),
-            ("42601", Some("17")),
+            ("42601", Some("14")),
             "{}",
             info.message
         );

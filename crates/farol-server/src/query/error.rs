@@ -227,7 +227,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_mistake_in_the_text_has_its_place() {
-        let error = failure("SELECT 1\nFROM WHERE").await;
+        let error = failure("SELECT 1 +\n  )").await;
         assert_eq!(error.place.map(|(line, _)| line), Some(2), "{error}");
         assert_eq!(place_in("no place"), None);
     }
