@@ -536,7 +536,7 @@ def check_http():
         else:
             raise AssertionError(f"{sql[:40]} was answered")
     try:
-        http("SELECT 1\nFROM WHERE")
+        http("SELECT 1 +\n  )")
     except urllib.error.HTTPError as error:
         expect(json.loads(error.read())["error"]["line"] == 2, "the place of a mistake")
     # What fails after the first rows does not end like an answer.
