@@ -133,7 +133,13 @@ def check_psql_describes():
     expect(psql("\\d performance\n").stdout.count("|") > 20, "\\d of a view")
     expect("farol" in psql("\\l\n").stdout, "\\l")
     expect("public" in psql("\\dn\n").stdout, "\\dn")
-    for command in ["\\dv", "\\du", "\\conninfo", "\\dt traces", "\\d+ traces", "\\dT", "\\di", "\\dp"]:
+    for command in ["\\dv", "\\conninfo", "\\dt traces", "\\di"]:
+        psql(command + "\n")
+
+
+def check_psql_describes_more():
+    """Roles, types, privileges and comments, which need functions that are not there yet."""
+    for command in ["\\du", "\\d+ traces", "\\dT", "\\dp"]:
         psql(command + "\n")
 
 
@@ -311,7 +317,8 @@ def check_adbc_flightsql():
 
 
 def check_polars():
-    sql = "SELECT service, window_start, requests, latency_p95_ms FROM performance ORDER BY window_start, service LIMIT 100"
+    sql = ("SELECT service, window_start, requests, latency_p95_ms FROM measures('performance', '1 minute', 'service') "
+           "ORDER BY window_start, service LIMIT 100")
     with flight() as connection:
         frame = polars.read_database(sql, connection)
     expect(frame.height == 100 and frame.schema["window_start"] == polars.Datetime("us", "UTC"), frame.schema)

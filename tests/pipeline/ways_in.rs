@@ -89,6 +89,7 @@ impl Served {
 fn other_programs_ask_and_are_answered() {
     let served = Served::start("").with_traffic();
     let steps = [
+        "psql_describes",
         "psql_cursor",
         "psql_prepared",
         "psql_errors",
@@ -100,11 +101,11 @@ fn other_programs_ask_and_are_answered() {
 }
 
 #[test]
-#[ignore = "psql's \\d of a table, Metabase's columns and Polars beside ADBC are not answered rightly yet"]
+#[ignore = "psql's \\d+ and \\du, Metabase's columns and tables of every column are not answered rightly yet"]
 fn what_other_programs_ask_is_answered_whole() {
     let served = Served::start("").with_traffic();
     let steps = [
-        "psql_describes",
+        "psql_describes_more",
         "psql_cancels",
         "every_column_of_every_table",
         "psycopg",
