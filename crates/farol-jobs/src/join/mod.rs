@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A step takes what was added to both tables. New rows are looked up in all calls: in the hour before them at once, and in
-//! the rest as often as that is cheap ([`Pace`]). What was looked for everywhere is from then on compared with new calls
+//! the rest as often as that is cheap (`pace`). What was looked for everywhere is from then on compared with new calls
 //! alone. So each pair of a row and a call is looked at once, from whichever side it came last, and never everything with
 //! everything.
 //!
@@ -17,19 +17,24 @@
 //! where the step found it; the versions of both tables that are covered move with it. What waits is the rows that are
 //! covered and not joined: memory holds a cache of them, which whoever begins works out from the lake.
 
+mod cache;
 mod columns;
 mod found;
 mod keeper;
+mod matches;
+mod pace;
 mod progress;
 mod repeats;
 mod rows;
 mod search;
 mod status;
+mod step;
 mod subject;
 mod unmatched;
 mod waiting;
 
-pub use keeper::{Joiner, Search};
+pub use keeper::Joiner;
+pub use pace::Search;
 pub use progress::JoinProgress;
 pub(crate) use progress::watermark_us;
 pub use status::{JoinStatus, status};
