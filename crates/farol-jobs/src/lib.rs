@@ -25,6 +25,7 @@
 
 mod aggregate;
 mod bounds;
+pub mod changed;
 pub mod compact;
 pub mod definition;
 pub mod dictionary;

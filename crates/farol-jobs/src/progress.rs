@@ -8,9 +8,9 @@ use object_store::path::Path;
 use object_store::{ObjectStoreExt as _, PutPayload};
 use serde::{Deserialize, Serialize};
 
+use crate::changed::{self, Changed};
 use crate::definition::{Job, Jobs};
 use crate::error::JobError;
-use crate::renewal::{self, Changed};
 
 /// Where a failing job says so, for other processes to read. Vacuum passes over names that begin with `_`.
 const ERROR_FILE: &str = "_farol_job_error.json";
@@ -175,7 +175,7 @@ pub async fn status_of(lake: &Lake, job: &Job) -> Result<JobStatus, JobError> {
     if let Some(partials) = lake.existing(&job.table_name()).await? {
         progress = self::progress(&partials, job).await?;
         error = failure(&partials).await?;
-        changed = renewal::changed(lake, job, &partials).await?;
+        changed = changed::changed(lake, job, &partials).await?;
     }
     let behind = behind(lake, job, &progress).await?;
     Ok(JobStatus {

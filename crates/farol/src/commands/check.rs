@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use farol_jobs::renewal::Changed;
+use farol_jobs::changed::Changed;
 use farol_jobs::{DefinitionError, JobError, Jobs, progress, warnings};
 use farol_lake::Lake;
 use farol_triggers::{Rules, TriggerError};

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
-use farol_jobs::renewal::{Changed, Renewal, Switched};
+use farol_jobs::changed::Changed;
+use farol_jobs::renewal::{Renewal, Switched};
 use farol_jobs::{Job, progress};
 use serde_json::json;
 
