@@ -466,8 +466,7 @@ def main():
         lake.prepare(job)
         segments, columns = JOBS[job]()[1:]
         rows_of_job = values = 0
-        base = ("5m", 300) if job in ("agents", "steps", "citations") else ("1m", 60)
-        for window, seconds, by in [(*base, segments), ("1 hour", 3_600, segments[:1]), ("1 day", 86_400, segments[1:4])]:
+        for window, seconds, by in [("1m", 60, segments), ("1 hour", 3_600, segments[:1]), ("1 day", 86_400, segments[1:4])]:
             expected = lake.expected(job, seconds, by)
             found = told(arguments.farol, arguments.directory, job, window, by)
             for key in expected.keys() | found.keys():

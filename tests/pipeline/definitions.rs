@@ -1,6 +1,7 @@
 //! Definitions of jobs as operators change them: tags that become segments, a change that stops a job until it is computed
 //! anew, files that are shown and copied, and what is said of it all.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use chrono::{SecondsFormat, TimeDelta, Utc};
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 use crate::harness::events::{ids, keyed_traces, trace, with};
 use crate::harness::farol::Farol;
 use crate::harness::kafka::{RealKafka, Record, read_committed};
+use crate::harness::{PATIENCE, wait_until};
 
 const TAGS: [&str; 2] = ["--set", "jobs.tags=[team, feature]"];
 
@@ -34,7 +36,7 @@ fn calls() -> Vec<Record> {
 }
 
 #[test]
-fn configured_tags_reach_measures_and_rules() {
+fn configured_tags_reach_measures_rules_and_messages() {
     let kafka = RealKafka::shared();
     let more = "outputs: {alerts: tagged.alerts, metrics: tagged.metrics}\n\
                 ingest: {flush_interval: 100ms, idle_timeout: 2s}\n\
@@ -85,6 +87,18 @@ fn configured_tags_reach_measures_and_rules() {
                 .all(|segment| *segment == json!({"team": "red"})),
         "{segments:?}"
     );
+    // Windows are published when the watermark has passed them, which the clock moves once nothing more comes.
+    let process = farol.start(&["run", "--roles", "ingest,jobs,publisher"]);
+    wait_until("the windows of both teams are published", PATIENCE, || {
+        let metrics = read_committed(&kafka.brokers(), "tagged.metrics");
+        let teams: BTreeSet<_> = metrics
+            .iter()
+            .filter(|message| message.body["job"] == "performance")
+            .map(|message| message.body["segment"]["team"].to_string())
+            .collect();
+        (teams == BTreeSet::from(["\"blue\"", "\"red\""].map(str::to_owned))).then_some(())
+    });
+    assert_eq!(process.stop(), Some(0));
 }
 
 #[test]

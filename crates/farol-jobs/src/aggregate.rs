@@ -5,13 +5,16 @@
 //! partials ──(recomputed: newest revision)──group by (window, segments)──▶ merged partials ──▶ measures
 //! ```
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::cast as cast_array;
 use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Column, DataFusionError, JoinType};
 use datafusion::dataframe::DataFrame;
+use datafusion::datasource::empty::EmptyTable;
 use datafusion::datasource::{TableProvider, provider_as_source};
 use datafusion::execution::FunctionRegistry as _;
 use datafusion::functions_aggregate::expr_fn::{count, max, min, sum};
@@ -25,7 +28,7 @@ use crate::definition::{
 use crate::grain::{Edge, Grain, edge_of};
 
 /// The column of every input that says when an event was.
-const EVENT_TIME: &str = "event_time";
+pub const EVENT_TIME: &str = "event_time";
 
 /// Rows of each of a job's inputs, in the order of [`Job::inputs`].
 pub type InputRows = Vec<Arc<dyn TableProvider>>;
@@ -88,6 +91,31 @@ pub async fn whole_window(
         .with_column(REVISION, lit(revision))
 }
 
+/// The columns that a job's SQL reads, by the inputs' names; `schemas` are theirs, in the order of [`Job::inputs`].
+pub async fn columns_read(
+    context: &SessionContext,
+    job: &Job,
+    schemas: &[SchemaRef],
+) -> Result<BTreeMap<String, BTreeSet<String>>, DataFusionError> {
+    let nothing = schemas
+        .iter()
+        .map(|schema| -> Arc<dyn TableProvider> { Arc::new(EmptyTable::new(schema.clone())) });
+    let plan = contributions(context, job, nothing.collect(), None)
+        .await?
+        .into_optimized_plan()?;
+    let mut read = BTreeMap::<String, BTreeSet<String>>::new();
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            let columns = scan.projected_schema.fields().iter();
+            let columns = columns.map(|field| field.name().clone());
+            let name = scan.table_name.table().to_owned();
+            read.entry(name).or_default().extend(columns);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(read)
+}
+
 /// The starts of the windows that rows of one of a job's inputs are in: those within reach of a range, or all of them.
 pub fn windows_of(
     context: &SessionContext,
@@ -104,7 +132,7 @@ pub fn windows_of(
 }
 
 /// The rows that a job's SQL may look at for the windows of a range.
-fn rows_near(
+pub fn rows_near(
     context: &SessionContext,
     job: &Job,
     rows: Arc<dyn TableProvider>,

@@ -9,15 +9,14 @@ use std::time::{Duration, Instant};
 
 use arrow::array::AsArray;
 use arrow::datatypes::{Int64Type, Schema, TimestampMicrosecondType};
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::functions_aggregate::expr_fn::count_distinct;
-use datafusion::logical_expr::{LogicalPlan, ident};
+use datafusion::logical_expr::ident;
 use datafusion::physical_plan::displayable;
 use datafusion::prelude::SessionContext;
 use farol_lake::{Commit, Lake, Table, TableSpec, Upload};
 
-use crate::aggregate::{InputRows, contributions, whole_window, windows_of, within};
+use crate::aggregate::{InputRows, columns_read, contributions, whole_window, windows_of, within};
 use crate::definition::{Job, WINDOW_START};
 use crate::error::JobError;
 use crate::inputs::{Inputs, revision};
@@ -96,6 +95,8 @@ impl Cost {
 pub async fn plan(lake: &Lake, job: &Job) -> Result<Plan, JobError> {
     let context = working_context()?;
     let (rows, _) = newest_rows(lake, job, 1).await?;
+    let schemas: Vec<_> = rows.iter().map(|rows| rows.schema()).collect();
+    let reads = columns_read(&context, job, &schemas).await?;
     let frame = if job.mode().is_recompute() {
         whole_window(&context, job, &rows, 0, 0).await?
     } else {
@@ -103,18 +104,6 @@ pub async fn plan(lake: &Lake, job: &Job) -> Result<Plan, JobError> {
     };
     let logical = frame.into_optimized_plan()?;
     let physical = context.state().create_physical_plan(&logical).await?;
-    let mut reads = BTreeMap::<String, BTreeSet<String>>::new();
-    logical.apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node {
-            // A window's rows are a view of the input, under the name of the table itself.
-            let name = scan.table_name.table();
-            let name = if name == "?table?" { job.reads() } else { name };
-            let columns = scan.projected_schema.fields().iter();
-            let columns = columns.map(|field| field.name().clone());
-            reads.entry(name.to_owned()).or_default().extend(columns);
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
     Ok(Plan {
         reads,
         logical: logical.display_indent().to_string(),

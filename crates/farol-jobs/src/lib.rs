@@ -36,6 +36,7 @@ mod health;
 mod held_back;
 mod inputs;
 pub mod join;
+mod nearby;
 mod partials_table;
 pub mod progress;
 mod recompute;

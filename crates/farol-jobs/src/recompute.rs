@@ -6,9 +6,10 @@
 //!
 //! A step finds the windows near which its versions added rows, and runs the SQL once for each of them, over the rows of
 //! the input as it was at the last of these versions. What comes out is appended with that version as the `revision` (of
-//! several inputs with the sum of their versions, which grows with each of them); readers take the highest of each window. So a window's value depends on the rows near it and on nothing else: not on
-//! the order in which they came, nor on what was computed together with it. Windows that late rows touch are computed
-//! again in the same step as the others: how often steps are taken bounds how often.
+//! several inputs with the sum of their versions, which grows with each of them); readers take the highest of each window.
+//! So a window's value depends on the rows near it and on nothing else: not on the order in which they came, nor on what
+//! was computed together with it. Windows that late rows touch are computed again in the same step as the others: how often
+//! steps are taken bounds how often.
 //!
 //! A revision in which the SQL gives nothing for a window is a row without contributions: else the one before would
 //! still count.
@@ -29,6 +30,7 @@ use crate::aggregate::{InputRows, whole_window, windows_of};
 use crate::definition::{CONTRIBUTIONS, Job, REVISION, WINDOW_START, Width};
 use crate::error::JobError;
 use crate::inputs::{Added, revision};
+use crate::nearby::Nearby;
 use crate::step::{Runner, working_context};
 use crate::writer::{Series, Writer};
 
@@ -98,8 +100,10 @@ async fn compute(
     let context = working_context()?;
     let job = runner.job.clone();
     let mut writer = Writer::begin(runner, Series::Limited).await?;
+    let mut nearby = Nearby::new(&context, &job, rows, windows).await?;
     for start in windows {
-        let frame = whole_window(&context, &job, rows, *start, revision).await?;
+        let near = nearby.of(*start).await?;
+        let frame = whole_window(&context, &job, &near, *start, revision).await?;
         let partials = writer.write(frame).await?;
         if partials == 0 && empty == Empty::IsSaid {
             writer.push(nothing(&job, *start, revision)?).await?;

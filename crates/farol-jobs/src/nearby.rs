@@ -1,0 +1,294 @@
+//! Rows near windows, read once for many of them.
+//!
+//! ```text
+//! windows to compute ──▶ runs of neighbours ──▶ rows near a run, read once, in the order of time ──▶ a slice for each window
+//! ```
+//!
+//! Neighbouring windows see mostly the same rows, and to open a table's files takes longer than to look at the rows of a
+//! window. So the rows near a run of windows are read together: of each input the columns that the job's SQL reads, within
+//! a bound of memory. What a window sees is the slice of its own reach and nothing else, as if it had been read alone. A
+//! window whose own rows are more than the bound reads them from the table.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::{concat_batches, sort_to_indices, take_record_batch};
+use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
+use async_trait::async_trait;
+use datafusion::catalog::Session;
+use datafusion::common::DataFusionError;
+use datafusion::datasource::{MemTable, TableProvider, TableType};
+use datafusion::logical_expr::Expr;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::prelude::SessionContext;
+use futures::TryStreamExt as _;
+
+use crate::aggregate::{EVENT_TIME, InputRows, columns_read, rows_near};
+use crate::definition::Job;
+use crate::error::JobError;
+
+/// Rows that are held at once, in bytes, before they are sorted.
+const HELD_BYTES: usize = 64 << 20;
+
+/// Windows of a run at the most.
+const RUN_WINDOWS: i64 = 64;
+
+/// Where rows near windows come from.
+pub(crate) struct Nearby<'a> {
+    context: &'a SessionContext,
+    job: &'a Job,
+    rows: &'a InputRows,
+    windows: &'a BTreeSet<i64>,
+    /// Of each input the columns that the job reads.
+    columns: Vec<Vec<String>>,
+    held: Option<Held>,
+    held_bytes: usize,
+}
+
+/// The rows near a run of windows.
+struct Held {
+    /// The first window, and the last.
+    run: (i64, i64),
+    inputs: Vec<RecordBatch>,
+}
+
+impl<'a> Nearby<'a> {
+    /// Rows for these windows.
+    ///
+    /// # Errors
+    /// Where the job's SQL cannot be planned.
+    pub async fn new(
+        context: &'a SessionContext,
+        job: &'a Job,
+        rows: &'a InputRows,
+        windows: &'a BTreeSet<i64>,
+    ) -> Result<Self, JobError> {
+        let schemas: Vec<_> = rows.iter().map(|rows| rows.schema()).collect();
+        let mut read = columns_read(context, job, &schemas).await?;
+        let columns = job.inputs().map(|input| {
+            let mut columns = read.remove(input).unwrap_or_default();
+            columns.insert(EVENT_TIME.to_owned());
+            columns.into_iter().collect()
+        });
+        Ok(Self {
+            context,
+            job,
+            rows,
+            windows,
+            columns: columns.collect(),
+            held: None,
+            held_bytes: HELD_BYTES,
+        })
+    }
+
+    /// The rows of each input that a window's SQL may look at, or more.
+    ///
+    /// # Errors
+    /// Where the inputs cannot be read.
+    pub async fn of(&mut self, start_us: i64) -> Result<InputRows, JobError> {
+        let is_held = |held: &Held| (held.run.0..=held.run.1).contains(&start_us);
+        if !self.held.as_ref().is_some_and(is_held) {
+            self.held = self.read(start_us).await?;
+        }
+        let Some(held) = &self.held else {
+            return Ok(self.rows.clone());
+        };
+        let (before_us, after_us) = self.job.mode().reach_us();
+        let end_us = start_us.saturating_add(self.job.window().micros());
+        let range = (
+            start_us.saturating_sub(before_us),
+            end_us.saturating_add(after_us),
+        );
+        let seen = self.rows.iter().zip(&held.inputs).map(|(all, near)| {
+            let (schema, rows) = (all.schema(), slice(near, range)?);
+            let seen: Arc<dyn TableProvider> = Arc::new(Seen { schema, rows });
+            Ok(seen)
+        });
+        Ok(seen.collect::<Result<_, DataFusionError>>()?)
+    }
+
+    /// Reads the rows near a run of windows that begins with this one; `None` where even its own are too many.
+    async fn read(&self, start_us: i64) -> Result<Option<Held>, JobError> {
+        let mut windows = RUN_WINDOWS;
+        while windows > 0 {
+            let (width_us, reach) = (self.job.window().micros(), self.job.mode().reach_us());
+            let last = last_of_run(width_us, reach, self.windows, start_us, windows);
+            let range = (start_us, last.saturating_add(width_us));
+            if let Some(inputs) = self.read_range(range).await? {
+                let run = (start_us, last);
+                return Ok(Some(Held { run, inputs }));
+            }
+            windows /= 4;
+        }
+        Ok(None)
+    }
+
+    /// The rows near a range, in the order of their time; `None` where they are too many.
+    async fn read_range(&self, range: (i64, i64)) -> Result<Option<Vec<RecordBatch>>, JobError> {
+        let (mut inputs, mut bytes) = (Vec::new(), 0);
+        for (rows, columns) in self.rows.iter().zip(&self.columns) {
+            let columns: Vec<_> = columns.iter().map(String::as_str).collect();
+            let near = rows_near(self.context, self.job, rows.clone(), range)?;
+            let mut stream = near.select_columns(&columns)?.execute_stream().await?;
+            let (schema, mut batches) = (stream.schema(), Vec::new());
+            while let Some(batch) = stream.try_next().await? {
+                bytes += batch.get_array_memory_size();
+                if bytes > self.held_bytes {
+                    return Ok(None);
+                }
+                batches.push(batch);
+            }
+            inputs.push(in_order(&concat_batches(&schema, &batches)?)?);
+        }
+        Ok(Some(inputs))
+    }
+}
+
+/// The last window of a run: neighbours that see rows in common, and not too many.
+fn last_of_run(
+    width_us: i64,
+    (before_us, after_us): (i64, i64),
+    windows: &BTreeSet<i64>,
+    start_us: i64,
+    most: i64,
+) -> i64 {
+    let near_us = before_us.saturating_add(after_us).saturating_add(width_us);
+    let end_us = start_us.saturating_add(width_us.saturating_mul(most));
+    let mut last = start_us;
+    for window in windows.range(start_us..end_us) {
+        if window - last > near_us {
+            break;
+        }
+        last = *window;
+    }
+    last
+}
+
+fn in_order(rows: &RecordBatch) -> Result<RecordBatch, DataFusionError> {
+    let Some(times) = rows.column_by_name(EVENT_TIME) else {
+        return Err(DataFusionError::Internal("rows without a time".to_owned()));
+    };
+    let order = sort_to_indices(times, None, None)?;
+    Ok(take_record_batch(rows, &order)?)
+}
+
+/// The rows whose time is in a range (its end not included), of rows in the order of their time.
+fn slice(rows: &RecordBatch, (from_us, to_us): (i64, i64)) -> Result<RecordBatch, DataFusionError> {
+    let times = rows
+        .column_by_name(EVENT_TIME)
+        .and_then(|times| times.as_primitive_opt::<TimestampMicrosecondType>())
+        .ok_or_else(|| DataFusionError::Internal("rows without a time".to_owned()))?
+        .values();
+    let first = times.partition_point(|time| *time < from_us);
+    let end = times.partition_point(|time| *time < to_us).max(first);
+    Ok(rows.slice(first, end - first))
+}
+
+/// An input as a window sees it: all columns by name, for SQL may name more than it reads, and the rows of those that were
+/// read.
+#[derive(Debug)]
+struct Seen {
+    schema: SchemaRef,
+    rows: RecordBatch,
+}
+
+#[async_trait]
+impl TableProvider for Seen {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        let schema = match projection {
+            Some(columns) => self.schema.project(columns)?,
+            None => self.schema.as_ref().clone(),
+        };
+        let columns = schema.fields().iter();
+        let columns = columns.map(|field| self.rows.schema().index_of(field.name()));
+        let columns = columns.collect::<Result<Vec<_>, _>>()?;
+        let rows = MemTable::try_new(self.rows.schema(), vec![vec![self.rows.clone()]])?;
+        rows.scan(session, Some(&columns), filters, limit).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, Int64Array, TimestampMicrosecondArray};
+    use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+
+    use super::*;
+
+    #[test]
+    fn a_run_ends_where_windows_see_nothing_in_common_or_are_many() {
+        let windows = BTreeSet::from([0, 10, 20, 60, 100, 110]);
+        let last = |start, most| last_of_run(10, (15, 5), &windows, start, most);
+        assert_eq!(last(0, 64), 20);
+        assert_eq!(last(0, 2), 10);
+        assert_eq!(last(20, 64), 20);
+        assert_eq!(last(60, 64), 60);
+        assert_eq!(last(100, 64), 110);
+        assert_eq!(last(100, 1), 100);
+    }
+
+    fn rows() -> RecordBatch {
+        let times = [7_i64, 3, 5, 9, 5];
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(times));
+        let times = TimestampMicrosecondArray::from(times.to_vec()).with_timezone("UTC");
+        let columns = [
+            (EVENT_TIME, Arc::new(times) as ArrayRef),
+            ("number", numbers),
+        ];
+        in_order(&RecordBatch::try_from_iter(columns).unwrap()).unwrap()
+    }
+
+    fn numbers(rows: &RecordBatch) -> Vec<i64> {
+        let column = rows.column_by_name("number").unwrap();
+        column.as_primitive::<Int64Type>().values().to_vec()
+    }
+
+    #[test]
+    fn a_window_sees_the_rows_of_its_reach_and_no_other() {
+        for (range, expected) in [
+            ((0, 10), vec![3, 5, 5, 7, 9]),
+            ((5, 7), vec![5, 5]),
+            ((5, 8), vec![5, 5, 7]),
+            ((10, 20), vec![]),
+            ((6, 4), vec![]),
+        ] {
+            let seen = slice(&rows(), range).unwrap();
+            assert_eq!(numbers(&seen), expected, "{range:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn columns_may_be_named_that_were_not_read_but_not_looked_at() {
+        let rows = rows();
+        let mut fields = vec![Arc::new(Field::new("text", DataType::Utf8, true))];
+        fields.extend(rows.schema().fields().iter().cloned());
+        let schema = Arc::new(Schema::new(fields));
+        let context = SessionContext::new();
+        let seen = Arc::new(Seen { schema, rows });
+        context.register_table("calls", seen).unwrap();
+        let asked = |sql: &'static str| async { context.sql(sql).await?.collect().await };
+        let named = "WITH every AS (SELECT text, number FROM calls) SELECT number FROM every WHERE number > 5 ORDER BY 1";
+        let found = asked(named).await.unwrap();
+        let found: Vec<_> = found.iter().flat_map(numbers).collect();
+        assert_eq!(found, [7, 9]);
+        let error = asked("SELECT text FROM calls")
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("text"), "{error}");
+    }
+}
