@@ -138,9 +138,29 @@ def check_psql_describes():
 
 
 def check_psql_describes_more():
-    """Roles, types, privileges and comments, which need functions that are not there yet."""
-    for command in ["\\du", "\\d+ traces", "\\dT", "\\dp"]:
+    """Roles, types, functions and comments."""
+    for command in ["\\du", "\\dT", "\\df", "\\dn+"]:
         psql(command + "\n")
+    said = psql("\\d+ traces\n").stdout
+    line = next((line for line in said.splitlines() if line.strip().startswith("event_time ")), "")
+    expect("When the operation ended" in line, f"no comment on event_time: {said}")
+    expect("each exactly once" in psql("\\dt+ traces\n").stdout, "a comment on a table")
+    expect("model" in psql("\\dv+ performance\n").stdout, "a comment on a view")
+
+
+def check_subqueries():
+    """A subquery about the row beside it is computed, not left out."""
+    sql = """SELECT t.trace_id, (SELECT count(*) FROM traces s WHERE s.trace_id = t.trace_id) AS spans,
+             (SELECT max(s.latency_ms) FROM traces s WHERE s.trace_id = t.trace_id) AS longest_ms
+             FROM (SELECT DISTINCT trace_id FROM traces WHERE trace_id IS NOT NULL ORDER BY trace_id LIMIT 20) t ORDER BY 1"""
+    grouped = """SELECT trace_id, count(*), max(latency_ms) FROM traces WHERE trace_id IS NOT NULL
+                 GROUP BY trace_id ORDER BY trace_id LIMIT 20"""
+    with connect() as connection:
+        rows = connection.execute(sql).fetchall()
+        expect(rows and rows == connection.execute(grouped).fetchall(), rows)
+        names = "SELECT array_to_string(ARRAY(SELECT DISTINCT s.service FROM traces s WHERE s.service IS NOT NULL ORDER BY 1), ',')"
+        services = connection.execute("SELECT DISTINCT service FROM traces WHERE service IS NOT NULL ORDER BY 1").fetchall()
+        expect(connection.execute(names).fetchone()[0] == ",".join(name for name, in services), "ARRAY of a subquery")
 
 
 def check_psql_cursor():

@@ -149,6 +149,16 @@ impl Farol {
         self.spawn(arguments, &[])
     }
 
+    /// `farol up`, and the addresses that it says it is at.
+    pub fn up(&self) -> (FarolProcess, Value) {
+        let mut process = self.start(&["up", "--json"]);
+        let addresses = wait_until("the addresses are printed", PATIENCE, || {
+            assert!(process.ended().is_none(), "{}", process.stderr());
+            serde_json::from_str(process.stdout().lines().next()?).ok()
+        });
+        (process, addresses)
+    }
+
     /// Starts a command with failpoints armed.
     pub fn start_with_failpoint(&self, arguments: &[&str], failpoint: &str) -> FarolProcess {
         self.spawn(arguments, &[("FAROL_FAILPOINT", failpoint)])

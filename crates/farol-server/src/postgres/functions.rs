@@ -5,10 +5,10 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::{exec_err, plan_err};
+use datafusion::common::{ScalarValue, exec_err, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, create_udf,
 };
 use datafusion::prelude::SessionContext;
 
@@ -19,12 +19,27 @@ pub(crate) fn register(context: &SessionContext) {
     for body in [
         Body::CurrentSetting,
         Body::Format,
-        Body::Comment("col_description"),
-        Body::Comment("obj_description"),
-        Body::Comment("shobj_description"),
+        Body::SizePretty,
+        Body::Unknown("pg_get_function_arguments"),
+        Body::Unknown("pg_get_function_result"),
+        Body::Unknown("pg_table_size"),
+        // Those of tables and columns are looked up; there are no others.
+        Body::Unknown("col_description"),
+        Body::Unknown("obj_description"),
+        Body::Unknown("shobj_description"),
     ] {
         let signature = Signature::variadic_any(Volatility::Stable);
         context.register_udf(ScalarUDF::from(TextFunction { body, signature }));
+    }
+    for name in ["pg_function_is_visible", "pg_type_is_visible"] {
+        let is_visible = |_: &[ColumnarValue]| Ok(ColumnarValue::from(ScalarValue::from(true)));
+        context.register_udf(create_udf(
+            name,
+            vec![DataType::Int32],
+            DataType::Boolean,
+            Volatility::Stable,
+            Arc::new(is_visible),
+        ));
     }
 }
 
@@ -40,8 +55,10 @@ struct TextFunction {
 enum Body {
     CurrentSetting,
     Format,
-    /// Comments on tables and columns: there are none.
-    Comment(&'static str),
+    /// Bytes, for people.
+    SizePretty,
+    /// What nobody here knows.
+    Unknown(&'static str),
 }
 
 impl Body {
@@ -49,7 +66,8 @@ impl Body {
         match self {
             Self::CurrentSetting => "current_setting",
             Self::Format => "format",
-            Self::Comment(name) => name,
+            Self::SizePretty => "pg_size_pretty",
+            Self::Unknown(name) => name,
         }
     }
 
@@ -57,7 +75,8 @@ impl Body {
         match self {
             Self::CurrentSetting => current_setting(arguments),
             Self::Format => format(arguments),
-            Self::Comment(_) => Ok(None),
+            Self::SizePretty => size_pretty(arguments),
+            Self::Unknown(_) => Ok(None),
         }
     }
 }
@@ -121,6 +140,26 @@ fn current_setting(arguments: &[Option<&str>]) -> Result<Option<String>> {
         _ => return exec_err!("unrecognized configuration parameter \"{name}\""),
     };
     Ok(Some(value.to_owned()))
+}
+
+/// `pg_size_pretty(bytes)`: in the largest unit of which there are ten or more.
+fn size_pretty(arguments: &[Option<&str>]) -> Result<Option<String>> {
+    let Some(Some(bytes)) = arguments.first() else {
+        return Ok(None);
+    };
+    let Ok(mut size) = bytes.parse::<i64>() else {
+        return exec_err!("pg_size_pretty takes a number of bytes, not {bytes}");
+    };
+    let mut units = ["bytes", "kB", "MB", "GB", "TB"].into_iter();
+    let mut unit = units.next().unwrap_or_default();
+    for next in units {
+        if size.abs() < 10 * 1024 {
+            break;
+        }
+        size = (size + 512 * size.signum()) / 1024;
+        unit = next;
+    }
+    Ok(Some(format!("{size} {unit}")))
 }
 
 /// `format(text, arguments…)` with `%s`, `%I` (a name), `%L` (a literal) and `%%`.
@@ -198,6 +237,22 @@ mod tests {
         assert_eq!(of(&[None, Some("x")]), Ok(None));
         assert!(of(&[Some("%s")]).is_err());
         assert!(of(&[Some("%x"), Some("x")]).is_err());
+    }
+
+    #[test]
+    fn sizes_are_rounded_to_the_unit_that_reads_best() {
+        let of = |bytes: &str| size_pretty(&[Some(bytes)]).unwrap();
+        for (bytes, expected) in [
+            ("0", "0 bytes"),
+            ("10239", "10239 bytes"),
+            ("10240", "10 kB"),
+            ("12345678", "12 MB"),
+            ("-20480", "-20 kB"),
+        ] {
+            assert_eq!(of(bytes).as_deref(), Some(expected));
+        }
+        assert_eq!(size_pretty(&[None]).unwrap(), None);
+        assert!(size_pretty(&[Some("much")]).is_err());
     }
 
     #[tokio::test]

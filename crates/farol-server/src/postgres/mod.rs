@@ -10,13 +10,16 @@
 //! connections, messages, time and buffers, and cancellation wherever a query waits.
 
 mod cursor;
+mod dialect;
 mod encode;
 mod extended;
 mod failure;
 pub(crate) mod functions;
 pub(crate) mod information_schema;
 mod parameters;
+pub(crate) mod pg_catalog;
 mod prepared;
+mod rewrite;
 mod session;
 mod simple;
 mod startup;
@@ -30,7 +33,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::prelude::SessionContext;
-use datafusion_postgres::datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 use datafusion_postgres::pgwire::api::cancel::DefaultCancelHandler;
 use datafusion_postgres::pgwire::api::{
     ClientInfo, ConnectionManager, NoopHandler, PgWireConnectionState,
@@ -52,6 +54,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::WaysIn;
 use crate::connection::{Connection, GREETING_TIMEOUT, accept};
+use dialect::Dialect;
 use session::Session;
 use startup::Startup;
 use statement::Statement;
@@ -67,7 +70,7 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 struct Server {
     ways: WaysIn,
     tls: Option<TlsAcceptor>,
-    parser: PostgresCompatibilityParser,
+    dialect: Dialect,
     manager: Arc<ConnectionManager>,
     startup: startup::Logins,
     /// For the library's hooks, which read little of it and change nothing.
@@ -79,7 +82,7 @@ pub(crate) async fn serve(listener: TcpListener, ways: WaysIn, shutdown: Cancell
     let places = Arc::new(Semaphore::new(ways.connections.connections_max));
     let server = Arc::new(Server {
         tls: ways.tls.as_ref().map(|tls| tls.acceptor("postgresql")),
-        parser: PostgresCompatibilityParser::new(),
+        dialect: Dialect::new(),
         manager: Arc::new(ConnectionManager::new()),
         startup: startup::Logins::new(ways.tokens.as_ref()),
         context: SessionContext::new(),

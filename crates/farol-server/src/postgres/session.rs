@@ -75,7 +75,7 @@ impl Session {
 
     /// The statements of a text.
     pub fn parse(&self, text: &str) -> PgWireResult<Vec<ast::Statement>> {
-        statement::parse(&self.0.server.parser, text)
+        statement::parse(&self.0.server.dialect, text)
     }
 
     /// What answers a statement without a query, if something does.

@@ -9,10 +9,10 @@ use datafusion::sql::parser::Statement as SqlStatement;
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
-use datafusion_postgres::datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 use datafusion_postgres::pgwire::error::PgWireResult;
 use futures::future::BoxFuture;
 
+use super::dialect::Dialect;
 use super::failure;
 use super::parameters::Parameter;
 use crate::query::{QueryError, check_length};
@@ -31,13 +31,10 @@ pub(super) struct Statement {
 }
 
 /// The statements of a text.
-pub(super) fn parse(
-    parser: &PostgresCompatibilityParser,
-    text: &str,
-) -> PgWireResult<Vec<ast::Statement>> {
+pub(super) fn parse(dialect: &Dialect, text: &str) -> PgWireResult<Vec<ast::Statement>> {
     check_length(text).map_err(|error| failure::of_query(&error, text))?;
-    parser.parse(text).map_err(|error| {
-        // That parser forgets where words were; this one does not.
+    dialect.parse(text).map_err(|error| {
+        // The library forgets where words were; this parser does not.
         let placed = Parser::new(&PostgreSqlDialect {})
             .try_with_sql(text)
             .and_then(|mut parser| parser.parse_statements());
@@ -75,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_mistake_has_its_place_in_the_text() {
-        let error = parse(&PostgresCompatibilityParser::new(), "SELECT 1 +\n  )").unwrap_err();
+        let error = parse(&Dialect::new(), "SELECT 1 +\n  )").unwrap_err();
         let info = ErrorInfo::from(error);
         assert_eq!(
             (info.code.as_str(), info.position.as_deref()),
@@ -88,7 +85,7 @@ mod tests {
     #[test]
     fn a_text_may_have_a_megabyte() {
         let long = format!("SELECT '{}'", "x".repeat(1 << 20));
-        let error = parse(&PostgresCompatibilityParser::new(), &long).unwrap_err();
+        let error = parse(&Dialect::new(), &long).unwrap_err();
         assert_eq!(ErrorInfo::from(error).code, "54000");
     }
 }

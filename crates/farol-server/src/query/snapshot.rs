@@ -30,18 +30,20 @@ use datafusion_postgres::datafusion_pg_catalog::pg_catalog::{
 use farol_jobs::Jobs;
 use farol_lake::Lake;
 use farol_lake::sql::Session;
+use farol_lake::sql::dictionary::DATA_DICTIONARY;
 use tokio::sync::Mutex;
 
 use super::cooperate::YieldingJoins;
 use super::error::{Kind, QueryError};
 use crate::postgres::functions;
 use crate::postgres::information_schema::{self, InformationSchema};
+use crate::postgres::pg_catalog::{self, PgCatalog};
 
 /// The one database.
 pub(crate) const CATALOG: &str = "farol";
 
-/// The schema of PostgreSQL's own tables.
-const PG_CATALOG: &str = "pg_catalog";
+/// The schema of the lake's tables and the views.
+const PUBLIC: &str = "public";
 
 /// How old a snapshot may be when a query begins.
 const AGE_MAX: Duration = Duration::from_secs(1);
@@ -166,7 +168,8 @@ impl Source {
         let mut schemas: Vec<(String, Arc<dyn SchemaProvider>)> = Vec::new();
         if let Some(catalog) = state.catalog_list().catalog(CATALOG) {
             for name in catalog.schema_names() {
-                let Some(schema) = catalog.schema(&name).filter(|_| name != PG_CATALOG) else {
+                let Some(schema) = catalog.schema(&name).filter(|_| name != pg_catalog::NAME)
+                else {
                     continue;
                 };
                 schemas.push((name, Arc::new(copied(schema.as_ref()).await?)));
@@ -175,7 +178,13 @@ impl Source {
         for (name, schema) in &schemas {
             copy.register_schema(name, schema.clone())?;
         }
-        copy.register_schema(PG_CATALOG, self.pg_catalog.clone())?;
+        let public = copy.schema(PUBLIC);
+        let dictionary = match &public {
+            Some(public) => public.table(DATA_DICTIONARY).await?,
+            None => None,
+        };
+        let of_postgresql = PgCatalog::new(self.pg_catalog.clone(), dictionary);
+        copy.register_schema(pg_catalog::NAME, Arc::new(of_postgresql))?;
         let about = InformationSchema::new(schemas);
         copy.register_schema(information_schema::NAME, Arc::new(about))?;
         let catalogs = MemoryCatalogProviderList::new();

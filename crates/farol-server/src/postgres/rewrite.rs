@@ -1,0 +1,221 @@
+//! What PostgreSQL has and DataFusion has not, said in other words.
+//!
+//! * `ARRAY(SELECT x …)` is a subquery that collects `x`.
+//! * Comments: `obj_description` and `col_description` look into `pg_description`, a table like any other.
+//! * `name::regclass` of a name that is computed is looked up by the names of tables.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Query, SelectItem, SetExpr,
+    Statement, TableFactor, Value, visit_expressions_mut,
+};
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::Parser;
+
+/// Says a statement in other words.
+pub(super) fn rewrite(statement: &mut Statement) {
+    let _ = visit_expressions_mut(statement, |expr| {
+        if let Some(other) = array_of_rows(expr).or_else(|| comment(expr)) {
+            // In brackets, for rules look at bare subqueries.
+            *expr = Expr::Nested(Box::new(other));
+        }
+        ControlFlow::<()>::Continue(())
+    });
+}
+
+/// `ARRAY(SELECT x …)` as `(SELECT array_agg(x) …)`.
+fn array_of_rows(expr: &Expr) -> Option<Expr> {
+    let Expr::Function(function) = expr else {
+        return None;
+    };
+    let FunctionArguments::Subquery(query) = &function.args else {
+        return None;
+    };
+    if !function.name.to_string().eq_ignore_ascii_case("array") {
+        return None;
+    }
+    let SetExpr::Select(select) = query.body.as_ref() else {
+        return None;
+    };
+    if let [from] = select.from.as_slice()
+        && let Some(options) = unnested_options(&from.relation)
+    {
+        // Whatever is made of a table's options: there are none.
+        return Some(options);
+    }
+    let [SelectItem::UnnamedExpr(item) | SelectItem::ExprWithAlias { expr: item, .. }] =
+        select.projection.as_slice()
+    else {
+        return None;
+    };
+    let order = match &query.order_by {
+        Some(_) => format!(" ORDER BY {item}"),
+        None => String::new(),
+    };
+    let collected = expression(&format!("array_agg({item}{order})"))?;
+    let mut query = query.clone();
+    query.order_by = None;
+    Some(Expr::Subquery(with_projection(query, collected)?))
+}
+
+fn with_projection(mut query: Box<Query>, item: Expr) -> Option<Box<Query>> {
+    let SetExpr::Select(select) = query.body.as_mut() else {
+        return None;
+    };
+    select.projection = vec![SelectItem::UnnamedExpr(item)];
+    Some(query)
+}
+
+/// The column of `unnest(x.reloptions)`.
+fn unnested_options(relation: &TableFactor) -> Option<Expr> {
+    let TableFactor::Table {
+        args: Some(arguments),
+        ..
+    } = relation
+    else {
+        return None;
+    };
+    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(column))] = arguments.args.as_slice() else {
+        return None;
+    };
+    let Expr::CompoundIdentifier(parts) = column else {
+        return None;
+    };
+    let last = parts.last()?;
+    (last.value == "reloptions").then(|| column.clone())
+}
+
+/// `obj_description(oid, catalogue)` and `col_description(oid, number)` as subqueries of `pg_description`.
+fn comment(expr: &Expr) -> Option<Expr> {
+    let Expr::Function(function) = expr else {
+        return None;
+    };
+    let name = function.name.0.last()?.as_ident()?.value.to_lowercase();
+    let FunctionArguments::List(list) = &function.args else {
+        return None;
+    };
+    let arguments = list.args.iter().map(|argument| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
+        _ => None,
+    });
+    let arguments = arguments.collect::<Option<Vec<_>>>()?;
+    let (object, class, number) = match (name.as_str(), arguments.as_slice()) {
+        ("col_description", [object, number]) => (object, "pg_class", number.to_string()),
+        ("obj_description", [object]) => (object, "pg_class", "0".to_owned()),
+        ("obj_description", [object, class]) => (object, text(class)?, "0".to_owned()),
+        _ => return None,
+    };
+    let class = class_number(class)?;
+    let object = match computed_name(object) {
+        Some(name) => format!("described.name = {name}"),
+        None => format!("described.objoid = CAST({object} AS INT)"),
+    };
+    expression(&format!(
+        "(SELECT max(described.description) FROM pg_catalog.pg_description AS described WHERE {object} \
+         AND described.classoid = {class} AND described.objsubid = CAST({number} AS INT))"
+    ))
+}
+
+/// The text of a literal.
+fn text(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(text) => Some(text),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The number of the catalogue that an object is in, as PostgreSQL numbers them.
+fn class_number(name: &str) -> Option<i32> {
+    match name {
+        "pg_type" => Some(1247),
+        "pg_proc" => Some(1255),
+        "pg_class" => Some(1259),
+        "pg_namespace" => Some(2615),
+        _ => None,
+    }
+}
+
+/// What is looked up as the name of a table, where it is no literal.
+fn computed_name(expr: &Expr) -> Option<&Expr> {
+    let Expr::Cast {
+        expr, data_type, ..
+    } = expr
+    else {
+        return None;
+    };
+    match data_type {
+        DataType::Regclass => text(expr).is_none().then_some(expr),
+        DataType::Custom(name, _) if name.to_string().eq_ignore_ascii_case("oid") => {
+            computed_name(expr)
+        }
+        _ => None,
+    }
+}
+
+fn expression(text: &str) -> Option<Expr> {
+    let parser = Parser::new(&PostgreSqlDialect {}).try_with_sql(text);
+    parser.and_then(|mut parser| parser.parse_expr()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rewritten(text: &str) -> String {
+        let mut parser = Parser::new(&PostgreSqlDialect {})
+            .try_with_sql(text)
+            .unwrap();
+        let mut statement = parser.parse_statement().unwrap();
+        rewrite(&mut statement);
+        statement.to_string()
+    }
+
+    #[test]
+    fn rows_become_an_array() {
+        assert_eq!(
+            rewritten(
+                "SELECT ARRAY(SELECT m.name FROM m WHERE m.id = r.id ORDER BY 1) AS names FROM r"
+            ),
+            "SELECT ((SELECT array_agg(m.name ORDER BY m.name) FROM m WHERE m.id = r.id)) AS names FROM r"
+        );
+        assert_eq!(
+            rewritten(
+                "SELECT c.reloptions || array(SELECT 'toast.' || x FROM unnest(tc.reloptions) x) FROM c, tc"
+            ),
+            "SELECT c.reloptions || (tc.reloptions) FROM c, tc"
+        );
+        let left = "SELECT ARRAY[1, 2], ARRAY(SELECT 1 UNION SELECT 2)";
+        assert_eq!(rewritten(left), left);
+    }
+
+    #[test]
+    fn comments_are_looked_up() {
+        let looked_up = |condition: &str, number: &str| {
+            format!(
+                "SELECT ((SELECT max(described.description) FROM pg_catalog.pg_description AS described WHERE {condition} \
+                 AND described.classoid = 1259 AND described.objsubid = CAST({number} AS INT))) FROM pg_class AS c"
+            )
+        };
+        assert_eq!(
+            rewritten("SELECT pg_catalog.obj_description(c.oid, 'pg_class') FROM pg_class c"),
+            looked_up("described.objoid = CAST(c.oid AS INT)", "0")
+        );
+        assert_eq!(
+            rewritten("SELECT col_description(c.oid, 3) FROM pg_class c"),
+            looked_up("described.objoid = CAST(c.oid AS INT)", "3")
+        );
+        assert_eq!(
+            rewritten(
+                "SELECT COL_DESCRIPTION(CAST(CAST(c.name AS REGCLASS) AS OID), 3) FROM pg_class c"
+            ),
+            looked_up("described.name = c.name", "3")
+        );
+        let left =
+            "SELECT shobj_description(d.oid, 'pg_database'), obj_description(1, 'pg_am') FROM d";
+        assert_eq!(rewritten(left), left);
+    }
+}
