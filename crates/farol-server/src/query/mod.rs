@@ -22,12 +22,12 @@ use std::time::Duration;
 
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::disk_manager::DiskManagerBuilder;
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SQLOptions, SessionContext};
 use farol_jobs::Jobs;
 use farol_lake::Lake;
+use farol_lake::sql::QueryMemory;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -212,7 +212,7 @@ impl QueryService {
     fn resources(&self, shared: &RuntimeEnv) -> Result<Arc<RuntimeEnv>, QueryError> {
         let options = &self.0.options;
         let mut builder = RuntimeEnvBuilder::from_runtime_env(shared)
-            .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_bytes)));
+            .with_memory_pool(Arc::new(QueryMemory::new(options.memory_bytes)));
         builder.disk_manager = None;
         let disk = DiskManagerBuilder::default().with_max_temp_directory_size(options.spill_bytes);
         Ok(builder.with_disk_manager_builder(disk).build_arc()?)
