@@ -5,16 +5,13 @@
 //! partials ──(recomputed: newest revision)──group by (window, segments)──▶ merged partials ──▶ measures
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::cast as cast_array;
 use arrow::datatypes::{DataType, SchemaRef};
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Column, DataFusionError, JoinType};
 use datafusion::dataframe::DataFrame;
-use datafusion::datasource::empty::EmptyTable;
 use datafusion::datasource::{TableProvider, provider_as_source};
 use datafusion::execution::FunctionRegistry as _;
 use datafusion::functions_aggregate::expr_fn::{count, max, min, sum};
@@ -33,13 +30,20 @@ pub const EVENT_TIME: &str = "event_time";
 /// Rows of each of a job's inputs, in the order of [`Job::inputs`].
 pub type InputRows = Vec<Arc<dyn TableProvider>>;
 
-/// The partials that rows of a job's inputs add: one for each window and segment among them. `range` leaves out rows
-/// whose time is not in it (microseconds, its end not included).
+/// Which rows of a job's SQL count, given their time.
+pub type Counted = Box<dyn FnOnce(Expr) -> Expr + Send>;
+
+/// Counts the rows whose time is in a range, in microseconds, its end not included.
+pub fn in_range(range: (i64, i64)) -> Counted {
+    Box::new(move |time| within(time, range))
+}
+
+/// The partials that rows of a job's inputs add: one for each window and segment among those that count.
 pub async fn contributions(
     context: &SessionContext,
     job: &Job,
     rows: InputRows,
-    range: Option<(i64, i64)>,
+    counted: Option<Counted>,
 ) -> Result<DataFrame, DataFusionError> {
     for (input, rows) in job.inputs().zip(rows) {
         context.deregister_table(input)?;
@@ -47,8 +51,8 @@ pub async fn contributions(
     }
     let time = || cast(ident(EVENT_TIME), time_type());
     let mut frame = context.sql(job.sql()).await?.filter(time().is_not_null())?;
-    if let Some(range) = range {
-        frame = frame.filter(within(time(), range))?;
+    if let Some(counted) = counted {
+        frame = frame.filter(counted(time()))?;
     }
     let mut groups = vec![window_of(job.window(), time()).alias(WINDOW_START)];
     for name in job.segments() {
@@ -86,34 +90,9 @@ pub async fn whole_window(
         .iter()
         .map(|rows| Ok(rows_near(context, job, rows.clone(), range)?.into_view()))
         .collect::<Result<InputRows, DataFusionError>>()?;
-    contributions(context, job, near, Some(range))
+    contributions(context, job, near, Some(in_range(range)))
         .await?
         .with_column(REVISION, lit(revision))
-}
-
-/// The columns that a job's SQL reads, by the inputs' names; `schemas` are theirs, in the order of [`Job::inputs`].
-pub async fn columns_read(
-    context: &SessionContext,
-    job: &Job,
-    schemas: &[SchemaRef],
-) -> Result<BTreeMap<String, BTreeSet<String>>, DataFusionError> {
-    let nothing = schemas
-        .iter()
-        .map(|schema| -> Arc<dyn TableProvider> { Arc::new(EmptyTable::new(schema.clone())) });
-    let plan = contributions(context, job, nothing.collect(), None)
-        .await?
-        .into_optimized_plan()?;
-    let mut read = BTreeMap::<String, BTreeSet<String>>::new();
-    plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node {
-            let columns = scan.projected_schema.fields().iter();
-            let columns = columns.map(|field| field.name().clone());
-            let name = scan.table_name.table().to_owned();
-            read.entry(name).or_default().extend(columns);
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok(read)
 }
 
 /// The starts of the windows that rows of one of a job's inputs are in: those within reach of a range, or all of them.

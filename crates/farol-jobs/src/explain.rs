@@ -8,15 +8,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::AsArray;
-use arrow::datatypes::{Int64Type, Schema, TimestampMicrosecondType};
+use arrow::datatypes::{Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
+use datafusion::common::DataFusionError;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::TableProvider;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::functions_aggregate::expr_fn::count_distinct;
-use datafusion::logical_expr::ident;
+use datafusion::logical_expr::{LogicalPlan, ident};
 use datafusion::physical_plan::displayable;
 use datafusion::prelude::SessionContext;
 use farol_lake::{Commit, Lake, Table, TableSpec, Upload};
 
-use crate::aggregate::{InputRows, columns_read, contributions, whole_window, windows_of, within};
+use crate::aggregate::{InputRows, contributions, whole_window, windows_of, within};
 use crate::definition::{Job, WINDOW_START};
 use crate::error::JobError;
 use crate::inputs::{Inputs, revision};
@@ -109,6 +112,31 @@ pub async fn plan(lake: &Lake, job: &Job) -> Result<Plan, JobError> {
         logical: logical.display_indent().to_string(),
         physical: displayable(physical.as_ref()).indent(false).to_string(),
     })
+}
+
+/// The columns that a job's SQL reads, by the inputs' names; `schemas` are theirs, in the order of [`Job::inputs`].
+async fn columns_read(
+    context: &SessionContext,
+    job: &Job,
+    schemas: &[SchemaRef],
+) -> Result<BTreeMap<String, BTreeSet<String>>, DataFusionError> {
+    let nothing = schemas
+        .iter()
+        .map(|schema| -> Arc<dyn TableProvider> { Arc::new(EmptyTable::new(schema.clone())) });
+    let plan = contributions(context, job, nothing.collect(), None)
+        .await?
+        .into_optimized_plan()?;
+    let mut read = BTreeMap::<String, BTreeSet<String>>::new();
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            let columns = scan.projected_schema.fields().iter();
+            let columns = columns.map(|field| field.name().clone());
+            let name = scan.table_name.table().to_owned();
+            read.entry(name).or_default().extend(columns);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(read)
 }
 
 /// The rows of some of the newest files of each input, which hold about so many; and the inputs' versions.

@@ -47,6 +47,7 @@ pub mod rollup;
 mod series_limit;
 pub mod step;
 pub mod views;
+mod whole;
 mod writer;
 
 pub use definition::{

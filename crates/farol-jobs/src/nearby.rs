@@ -7,24 +7,18 @@
 //! Neighbouring windows see mostly the same rows, and to open a table's files takes longer than to look at the rows of a
 //! window. So the rows near a run of windows are read together: of each input the columns that the job's SQL reads, within
 //! a bound of memory. What a window sees is the slice of its own reach and nothing else, as if it had been read alone. A
-//! window whose own rows are more than the bound reads them from the table.
+//! window whose own rows are more than the bound must read them from the table.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::{concat_batches, sort_to_indices, take_record_batch};
-use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
-use async_trait::async_trait;
-use datafusion::catalog::Session;
+use arrow::datatypes::TimestampMicrosecondType;
 use datafusion::common::DataFusionError;
-use datafusion::datasource::{MemTable, TableProvider, TableType};
-use datafusion::logical_expr::Expr;
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt as _;
 
-use crate::aggregate::{EVENT_TIME, InputRows, columns_read, rows_near};
+use crate::aggregate::{EVENT_TIME, InputRows, rows_near};
 use crate::definition::Job;
 use crate::error::JobError;
 
@@ -43,7 +37,6 @@ pub(crate) struct Nearby<'a> {
     /// Of each input the columns that the job reads.
     columns: Vec<Vec<String>>,
     held: Option<Held>,
-    held_bytes: usize,
 }
 
 /// The rows near a run of windows.
@@ -54,45 +47,39 @@ struct Held {
 }
 
 impl<'a> Nearby<'a> {
-    /// Rows for these windows.
-    ///
-    /// # Errors
-    /// Where the job's SQL cannot be planned.
-    pub async fn new(
+    /// Rows for these windows, with these columns of each input.
+    pub fn new(
         context: &'a SessionContext,
         job: &'a Job,
         rows: &'a InputRows,
         windows: &'a BTreeSet<i64>,
-    ) -> Result<Self, JobError> {
-        let schemas: Vec<_> = rows.iter().map(|rows| rows.schema()).collect();
-        let mut read = columns_read(context, job, &schemas).await?;
-        let columns = job.inputs().map(|input| {
-            let mut columns = read.remove(input).unwrap_or_default();
+        columns: impl IntoIterator<Item = BTreeSet<String>>,
+    ) -> Self {
+        let columns = columns.into_iter().map(|mut columns| {
             columns.insert(EVENT_TIME.to_owned());
             columns.into_iter().collect()
         });
-        Ok(Self {
+        Self {
             context,
             job,
             rows,
             windows,
             columns: columns.collect(),
             held: None,
-            held_bytes: HELD_BYTES,
-        })
+        }
     }
 
-    /// The rows of each input that a window's SQL may look at, or more.
+    /// The rows of each input that a window's SQL may look at; `None` where they are too many to be held.
     ///
     /// # Errors
     /// Where the inputs cannot be read.
-    pub async fn of(&mut self, start_us: i64) -> Result<InputRows, JobError> {
+    pub async fn of(&mut self, start_us: i64) -> Result<Option<Vec<RecordBatch>>, JobError> {
         let is_held = |held: &Held| (held.run.0..=held.run.1).contains(&start_us);
         if !self.held.as_ref().is_some_and(is_held) {
             self.held = self.read(start_us).await?;
         }
         let Some(held) = &self.held else {
-            return Ok(self.rows.clone());
+            return Ok(None);
         };
         let (before_us, after_us) = self.job.mode().reach_us();
         let end_us = start_us.saturating_add(self.job.window().micros());
@@ -100,12 +87,8 @@ impl<'a> Nearby<'a> {
             start_us.saturating_sub(before_us),
             end_us.saturating_add(after_us),
         );
-        let seen = self.rows.iter().zip(&held.inputs).map(|(all, near)| {
-            let (schema, rows) = (all.schema(), slice(near, range)?);
-            let seen: Arc<dyn TableProvider> = Arc::new(Seen { schema, rows });
-            Ok(seen)
-        });
-        Ok(seen.collect::<Result<_, DataFusionError>>()?)
+        let slices = held.inputs.iter().map(|rows| slice(rows, range));
+        Ok(Some(slices.collect::<Result<_, DataFusionError>>()?))
     }
 
     /// Reads the rows near a run of windows that begins with this one; `None` where even its own are too many.
@@ -134,7 +117,7 @@ impl<'a> Nearby<'a> {
             let (schema, mut batches) = (stream.schema(), Vec::new());
             while let Some(batch) = stream.try_next().await? {
                 bytes += batch.get_array_memory_size();
-                if bytes > self.held_bytes {
+                if bytes > HELD_BYTES {
                     return Ok(None);
                 }
                 batches.push(batch);
@@ -185,47 +168,12 @@ fn slice(rows: &RecordBatch, (from_us, to_us): (i64, i64)) -> Result<RecordBatch
     Ok(rows.slice(first, end - first))
 }
 
-/// An input as a window sees it: all columns by name, for SQL may name more than it reads, and the rows of those that were
-/// read.
-#[derive(Debug)]
-struct Seen {
-    schema: SchemaRef,
-    rows: RecordBatch,
-}
-
-#[async_trait]
-impl TableProvider for Seen {
-    fn schema(&self) -> SchemaRef {
-        self.schema.clone()
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::Base
-    }
-
-    async fn scan(
-        &self,
-        session: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        let schema = match projection {
-            Some(columns) => self.schema.project(columns)?,
-            None => self.schema.as_ref().clone(),
-        };
-        let columns = schema.fields().iter();
-        let columns = columns.map(|field| self.rows.schema().index_of(field.name()));
-        let columns = columns.collect::<Result<Vec<_>, _>>()?;
-        let rows = MemTable::try_new(self.rows.schema(), vec![vec![self.rows.clone()]])?;
-        rows.scan(session, Some(&columns), filters, limit).await
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use arrow::array::{ArrayRef, Int64Array, TimestampMicrosecondArray};
-    use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+    use arrow::datatypes::Int64Type;
 
     use super::*;
 
@@ -269,26 +217,5 @@ mod tests {
             let seen = slice(&rows(), range).unwrap();
             assert_eq!(numbers(&seen), expected, "{range:?}");
         }
-    }
-
-    #[tokio::test]
-    async fn columns_may_be_named_that_were_not_read_but_not_looked_at() {
-        let rows = rows();
-        let mut fields = vec![Arc::new(Field::new("text", DataType::Utf8, true))];
-        fields.extend(rows.schema().fields().iter().cloned());
-        let schema = Arc::new(Schema::new(fields));
-        let context = SessionContext::new();
-        let seen = Arc::new(Seen { schema, rows });
-        context.register_table("calls", seen).unwrap();
-        let asked = |sql: &'static str| async { context.sql(sql).await?.collect().await };
-        let named = "WITH every AS (SELECT text, number FROM calls) SELECT number FROM every WHERE number > 5 ORDER BY 1";
-        let found = asked(named).await.unwrap();
-        let found: Vec<_> = found.iter().flat_map(numbers).collect();
-        assert_eq!(found, [7, 9]);
-        let error = asked("SELECT text FROM calls")
-            .await
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("text"), "{error}");
     }
 }

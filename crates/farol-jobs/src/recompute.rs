@@ -4,7 +4,7 @@
 //! added rows ──▶ windows within reach ──▶ for each: rows near it, from one snapshot ──▶ SQL ──▶ a higher revision
 //! ```
 //!
-//! A step finds the windows near which its versions added rows, and runs the SQL once for each of them, over the rows of
+//! A step finds the windows near which its versions added rows, and runs the SQL, planned once, for each of them, over the rows of
 //! the input as it was at the last of these versions. What comes out is appended with that version as the `revision` (of
 //! several inputs with the sum of their versions, which grows with each of them); readers take the highest of each window.
 //! So a window's value depends on the rows near it and on nothing else: not on the order in which they came, nor on what
@@ -32,6 +32,7 @@ use crate::error::JobError;
 use crate::inputs::{Added, revision};
 use crate::nearby::Nearby;
 use crate::step::{Runner, working_context};
+use crate::whole::WholeWindows;
 use crate::writer::{Series, Writer};
 
 /// What one step may take. Of what was added only the times are read.
@@ -100,11 +101,16 @@ async fn compute(
     let context = working_context()?;
     let job = runner.job.clone();
     let mut writer = Writer::begin(runner, Series::Limited).await?;
-    let mut nearby = Nearby::new(&context, &job, rows, windows).await?;
+    let schemas: Vec<_> = rows.iter().map(|rows| rows.schema()).collect();
+    let planned = WholeWindows::plan(&job, &schemas, revision).await?;
+    let mut nearby = Nearby::new(&context, &job, rows, windows, planned.columns());
     for start in windows {
-        let near = nearby.of(*start).await?;
-        let frame = whole_window(&context, &job, &near, *start, revision).await?;
-        let partials = writer.write(frame).await?;
+        let partials = if let Some(near) = nearby.of(*start).await? {
+            writer.write_all(planned.run(*start, near)?).await?
+        } else {
+            let frame = whole_window(&context, &job, rows, *start, revision).await?;
+            writer.write(frame).await?
+        };
         if partials == 0 && empty == Empty::IsSaid {
             writer.push(nothing(&job, *start, revision)?).await?;
         }

@@ -13,7 +13,7 @@ use fail::fail_point;
 use farol_lake::maintenance::Replacement;
 use farol_lake::{LakeError, Outcome, Step, Upload};
 
-use crate::aggregate::{InputRows, contributions, within};
+use crate::aggregate::{InputRows, contributions, in_range, within};
 use crate::definition::{Mode, WINDOW_START};
 use crate::error::JobError;
 use crate::inputs::{Inputs, revision};
@@ -233,7 +233,7 @@ async fn compute(
     let (mut uploads, beyond) = match runner.job.mode() {
         Mode::Incremental => {
             let context = working_context()?;
-            let frame = contributions(&context, &runner.job, rows, Some(range)).await?;
+            let frame = contributions(&context, &runner.job, rows, Some(in_range(range))).await?;
             runner.upload(frame, Series::Limited).await?
         }
         Mode::Recompute { .. } => recompute::range(runner, rows, range, revision).await?,

@@ -2,6 +2,7 @@
 
 use arrow::array::RecordBatch;
 use datafusion::dataframe::DataFrame;
+use datafusion::execution::SendableRecordBatchStream;
 use farol_lake::{LakeError, Upload};
 use futures::TryStreamExt as _;
 
@@ -56,8 +57,15 @@ impl<'a> Writer<'a> {
 
     /// Writes the rows of a plan; how many they were.
     pub async fn write(&mut self, frame: DataFrame) -> Result<usize, JobError> {
+        self.write_all(frame.execute_stream().await?).await
+    }
+
+    /// Writes rows; how many they were.
+    pub async fn write_all(
+        &mut self,
+        mut batches: SendableRecordBatchStream,
+    ) -> Result<usize, JobError> {
         let schema = self.runner.job.partials_schema();
-        let mut batches = frame.execute_stream().await?;
         let mut rows = 0;
         while let Some(batch) = batches.try_next().await? {
             let mut batch = conform(&batch, &schema)?;
