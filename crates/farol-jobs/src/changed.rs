@@ -15,7 +15,7 @@ use crate::aggregate::InputRows;
 use crate::definition::{Job, WINDOW_START, time_type};
 use crate::error::JobError;
 use crate::inputs::Inputs;
-use crate::partials_table::standing;
+use crate::partials_table::{has_seen_rows, standing};
 use crate::progress::progress;
 use crate::step::working_context;
 
@@ -80,7 +80,11 @@ pub async fn changed(
     partials: &Table,
 ) -> Result<Option<Changed>, JobError> {
     let differences = standing(partials, job).differences;
-    if differences.is_empty() || !progress(partials, job).await?.has_begun() {
+    if differences.is_empty() {
+        return Ok(None);
+    }
+    let progress = progress(partials, job).await?;
+    if !has_seen_rows(lake, job, &progress).await? {
         return Ok(None);
     }
     let mut inputs = Inputs::of(job);

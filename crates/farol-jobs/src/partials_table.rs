@@ -4,7 +4,7 @@
 //! a table's note: {generation, fingerprint}        the mark farol/job/<name>#definition = generation
 //!        │  the same as the job's?                        ▲ demanded by every commit, moved by a redefinition
 //!        ├─ yes ──▶ go on                                 │
-//!        ├─ no, and nothing was computed yet ──▶ note the job's, generation + 1
+//!        ├─ no, and no row was seen yet ──▶ note the job's, generation + 1
 //!        └─ no ──▶ the job stops: [`crate::renewal`] computes all of it anew
 //! ```
 //!
@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use crate::definition::{Fingerprint, Job};
 use crate::error::JobError;
-use crate::progress::progress;
+use crate::progress::{Progress, progress};
 
 /// The name of the note.
 const NOTE: &str = "farol.job";
@@ -71,14 +71,19 @@ pub(crate) async fn open(lake: &Lake, job: &Job) -> Result<Held, JobError> {
                 generation: standing.generation,
             });
         }
-        let begun = progress(&table, job).await?.version.is_some();
-        if begun && !standing.differences.is_empty() {
-            return Err(JobError::Changed {
-                job: job.name().to_owned(),
-                differences: standing.differences,
-            });
+        let mut steps = vec![next_generation(job, standing.generation)];
+        if !standing.differences.is_empty() {
+            let progress = progress(&table, job).await?;
+            if has_seen_rows(lake, job, &progress).await? {
+                return Err(JobError::Changed {
+                    job: job.name().to_owned(),
+                    differences: standing.differences,
+                });
+            }
+            // Nor may any be seen before the note is there.
+            steps.extend(progress.steps_to(job, &progress));
         }
-        note_present(&table, job, standing.generation, begun).await?;
+        note_present(&table, job, standing.generation, steps).await?;
     }
     Err(JobError::Overtaken {
         job: job.name().to_owned(),
@@ -194,22 +199,40 @@ pub(crate) fn unreadable(present: &SchemaRef, wanted: &SchemaRef) -> Vec<String>
     differences
 }
 
+/// Whether a job has seen rows of its inputs: where it has not, a change of its definition changes no partials.
+///
+/// # Errors
+/// Where the lake cannot be read.
+pub(crate) async fn has_seen_rows(
+    lake: &Lake,
+    job: &Job,
+    progress: &Progress,
+) -> Result<bool, JobError> {
+    for (input, version) in job.inputs().zip(progress.versions()) {
+        let Some(version) = version else { continue };
+        let Some(table) = lake.existing(input).await? else {
+            continue;
+        };
+        let empty = table.is_empty_at(version.unsigned_abs()).await;
+        // What the log does not tell any more may have been rows.
+        if !empty.unwrap_or_else(|error| {
+            tracing::debug!(job = job.name(), input, "its rows of before: {error}");
+            false
+        }) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Notes the present definition of a table that has no note, or no partials of another.
 async fn note_present(
     table: &Table,
     job: &Job,
     generation: i64,
-    begun: bool,
+    steps: Vec<Step>,
 ) -> Result<(), JobError> {
     let (_, redefinition) = table.redefine(&job.table_spec(), &note(job, generation + 1))?;
-    let mut steps = vec![next_generation(job, generation)];
-    if !begun {
-        steps.push(Step {
-            guard: job.app_id(),
-            from: None,
-            marks: Vec::new(),
-        });
-    }
     let commit = Commit::append(steps, Vec::new()).redefining(redefinition);
     // Whoever was faster is seen when the table is looked at again.
     let (Outcome::Committed { .. } | Outcome::Overtaken { .. }) = table.commit(&commit).await?;

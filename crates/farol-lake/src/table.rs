@@ -252,6 +252,15 @@ impl Table {
         logged_rows(&self.snapshot().await?)
     }
 
+    /// Whether the table had no files at a version.
+    ///
+    /// # Errors
+    /// Where that version cannot be read, or not any more.
+    pub async fn is_empty_at(&self, version: u64) -> Result<bool, LakeError> {
+        let delta = self.files_at(Some(version)).await?;
+        Ok(delta.snapshot()?.log_data().iter().next().is_none())
+    }
+
     /// The table with its list of files at a version, or the newest. The newest list is kept, and the next reader reads
     /// only what is new since: a checkpoint of a busy table takes longer to read than a query.
     pub(crate) async fn files_at(&self, version: Option<u64>) -> Result<DeltaTable, LakeError> {
