@@ -17,7 +17,7 @@
 -- rating: The last rating of the trace, 1 to 5.
 -- comments: Comments on the trace, oldest first, a line each.
 -- corrections: The answer as it should have been; several are a line each.
--- feedback: How many feedback events the trace has, of any kind. NULL where it has none.
+-- feedback: How many feedback events the trace has, of any kind. NULL where it has none, or none was joined with it yet.
 SELECT
     turn.session_id, turn.event_time, turn.start_time, turn.trace_id, turn.user_id, turn.service, turn.environment,
     turn.task, turn.input, turn.output, turn.status, turn.latency_ms,
@@ -26,12 +26,12 @@ FROM traces turn
 LEFT JOIN (
     SELECT
         trace_id,
-        last_value(value ORDER BY event_time) FILTER (WHERE kind = 'thumbs') AS thumbs,
-        last_value(value ORDER BY event_time) FILTER (WHERE kind = 'rating') AS rating,
-        string_agg(text, chr(10) ORDER BY event_time) FILTER (WHERE kind = 'comment') AS comments,
-        string_agg(text, chr(10) ORDER BY event_time) FILTER (WHERE kind = 'correction') AS corrections,
+        last_value(value ORDER BY feedback_time) FILTER (WHERE kind = 'thumbs') AS thumbs,
+        last_value(value ORDER BY feedback_time) FILTER (WHERE kind = 'rating') AS rating,
+        string_agg(text, chr(10) ORDER BY feedback_time) FILTER (WHERE kind = 'comment') AS comments,
+        string_agg(text, chr(10) ORDER BY feedback_time) FILTER (WHERE kind = 'correction') AS corrections,
         count(*) AS feedback
-    FROM answer_feedback
+    FROM feedback_joined
     GROUP BY trace_id
 ) said ON said.trace_id = turn.trace_id
 WHERE turn.parent_span_id IS NULL AND turn.session_id IS NOT NULL

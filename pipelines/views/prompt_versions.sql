@@ -56,7 +56,7 @@ LEFT JOIN (
         prompt_id, coalesce(prompt_version, '') AS version,
         count(*) FILTER (WHERE value > 0) AS thumbs_up,
         count(*) FILTER (WHERE value < 0) AS thumbs_down
-    FROM answer_feedback
+    FROM feedback_joined
     WHERE kind = 'thumbs' AND value <> 0
     GROUP BY prompt_id, coalesce(prompt_version, '')
 ) said ON said.prompt_id = calls.prompt_id AND said.version = coalesce(calls.prompt_version, '')

@@ -7,12 +7,15 @@ mod tables;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, Date32Array, Int32Array, Int64Array, RecordBatch, StringArray, new_null_array,
+    ArrayRef, Date32Array, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray, new_null_array,
 };
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::util::display::array_value_to_string;
 use farol_events::{Decoder, Kind, TimeRange, table_schema};
-use farol_lake::TableSpec;
 use farol_lake::sql::Session;
+use farol_lake::{Joined, TableSpec};
 use futures::TryStreamExt as _;
 use serde_json::{Value, json};
 use tables::{DAY, Place, append};
@@ -75,13 +78,41 @@ fn span(
     event
 }
 
-async fn session(place: &Place, traces: &[Value], feedback: &[Value]) -> Session {
+/// Feedback joined with its call, as jobs make it: the columns that are given, and NULL.
+fn joined_rows(schema: &SchemaRef, rows: &[Value]) -> RecordBatch {
+    let columns = schema.fields().iter().map(|field| -> ArrayRef {
+        let of = |row: &Value| row[field.name().as_str()].clone();
+        match field.data_type() {
+            DataType::Utf8 => {
+                let texts = rows.iter().map(|row| of(row).as_str().map(str::to_owned));
+                Arc::new(texts.collect::<StringArray>())
+            }
+            DataType::Float64 => Arc::new(
+                rows.iter()
+                    .map(|row| of(row).as_f64())
+                    .collect::<Float64Array>(),
+            ),
+            DataType::Timestamp(..) => {
+                let micros = rows.iter().map(|row| of(row).as_i64().map(|ms| ms * 1_000));
+                let times = micros.collect::<TimestampMicrosecondArray>();
+                cast(&times, field.data_type()).expect("a time")
+            }
+            DataType::Date32 => Arc::new(Date32Array::from(vec![DAY; rows.len()])),
+            other => new_null_array(other, rows.len()),
+        }
+    });
+    RecordBatch::try_new(schema.clone(), columns.collect()).expect("the table's columns")
+}
+
+async fn session(place: &Place, traces: &[Value], feedback_joined: &[Value]) -> Session {
     let lake = place.lake().await;
-    for (kind, events) in [(Kind::Trace, traces), (Kind::Feedback, feedback)] {
-        let spec = TableSpec::raw(kind);
-        let table = lake.table(kind.table(), &spec).await.expect("a table");
-        append(&table, rows(kind, events)).await;
-    }
+    let (kind, spec) = (Kind::Trace, TableSpec::raw(Kind::Trace));
+    let table = lake.table(kind.table(), &spec).await.expect("a table");
+    append(&table, rows(kind, traces)).await;
+    let spec = Joined::Feedback.spec();
+    let name = Joined::Feedback.table();
+    let table = lake.table(name, &spec).await.expect("a table");
+    append(&table, joined_rows(&spec.schema, feedback_joined)).await;
     Session::open(&lake).await.expect("a session")
 }
 
@@ -189,58 +220,34 @@ async fn tokens_and_cost_count_once_and_currencies_are_never_mixed() {
 }
 
 #[tokio::test]
-async fn feedback_finds_its_answer_by_span_by_response_and_by_trace_and_counts_once() {
+async fn what_people_say_of_answers_is_beside_their_turns_and_prompts() {
     let place = Place::new();
     let mut traces = turn("t1", 0, "USD", "ok");
     traces.extend(turn("t2", 5_000, "USD", "ok"));
     // A producer's retry that was stored again.
     traces.push(traces[1].clone());
-    let said = |id: &str, at: i64, more: Value| {
-        let mut event = json!({"event_id": id, "event_time": TEN_MS + at});
+    let said = |id: &str, trace: &str, at_ms: i64, kind: &str, more: Value| {
+        let version = (kind == "thumbs").then_some("1");
+        let mut event = json!({"event_id": id, "feedback_time": TEN_MS + at_ms, "kind": kind, "trace_id": trace,
+            "prompt_id": version.map(|_| "answer"), "prompt_version": version});
         for (name, value) in more.as_object().expect("fields") {
             event[name] = value.clone();
         }
         event
     };
-    let feedback = [
-        said(
-            "f1",
-            2_000,
-            json!({"trace_id": "t1", "span_id": "call", "kind": "thumbs", "value": -1}),
-        ),
+    let joined = [
+        said("f1", "t1", 2_000, "thumbs", json!({"value": -1.0})),
         said(
             "f2",
+            "t1",
             3_000,
-            json!({"response_id": "r-t1", "kind": "thumbs", "value": 1}),
+            "thumbs",
+            json!({"value": 1.0, "response_id": "r-t1"}),
         ),
-        said(
-            "f3",
-            9_000,
-            json!({"trace_id": "t2", "kind": "thumbs", "value": 1}),
-        ),
-        said(
-            "f4",
-            9_500,
-            json!({"trace_id": "t2", "span_id": "root", "kind": "comment", "text": "thanks"}),
-        ),
-        said(
-            "f5",
-            9_600,
-            json!({"trace_id": "nowhere", "kind": "thumbs", "value": -1}),
-        ),
+        said("f3", "t2", 9_000, "thumbs", json!({"value": 1.0})),
+        said("f4", "t2", 9_500, "comment", json!({"text": "thanks"})),
     ];
-    let session = session(&place, &traces, &feedback).await;
-    let found =
-        "SELECT event_id, trace_id, span_id, prompt_version FROM answer_feedback ORDER BY event_id";
-    assert_eq!(
-        ask(&session, found).await,
-        [
-            "f1 | t1 | call | 1",
-            "f2 | t1 | call | 1",
-            "f3 | t2 | call | 1",
-            "f4 | t2 | root | "
-        ]
-    );
+    let session = session(&place, &traces, &joined).await;
     // The last word counts for a turn; all of them for a prompt.
     let turns = "SELECT trace_id, input, output, thumbs, rating, comments, feedback FROM conversations \
                  WHERE session_id = 's1' ORDER BY event_time";
@@ -393,10 +400,9 @@ async fn scans(session: &Session, sql: &str, filter: &str) -> (usize, usize) {
 #[tokio::test]
 async fn filters_reach_the_scans() {
     let place = Place::new();
-    let feedback = json!({"event_id": "f", "event_time": TEN_MS, "trace_id": "t1", "kind": "copy"});
+    let feedback = json!({"event_id": "f", "trace_id": "t1", "kind": "copy"});
     let session = session(&place, &turn("t1", 0, "USD", "error"), &[feedback]).await;
     let views = [
-        "answer_feedback",
         "conversations",
         "failed_traces",
         "slow_traces",
@@ -405,11 +411,8 @@ async fn filters_reach_the_scans() {
     for view in views {
         let sql = format!("SELECT * FROM {view} WHERE trace_id = 't1'");
         let (all, filtered) = scans(&session, &sql, "= t1").await;
-        // What is usual is known of all traces; and of feedback only what names a trace can be left out.
-        let open = match view {
-            "slow_traces" | "answer_feedback" | "conversations" => 1,
-            _ => 0,
-        };
+        // What is usual is known of all traces.
+        let open = usize::from(view == "slow_traces");
         assert_eq!(filtered + open, all, "{view} by trace");
         let sql = format!("SELECT * FROM {view} WHERE event_time >= '2026-01-01T09:00:00Z'");
         let (_, filtered) = scans(&session, &sql, "event_time@").await;
