@@ -1,16 +1,22 @@
 //! What jobs add to the data dictionary: their views, their tables of partials, and `series`.
 
 use arrow::datatypes::{DataType, Field};
+use datafusion::common::Result;
+use datafusion::prelude::SessionContext;
 use farol_lake::sql::dictionary::{
-    Relation, RelationColumn, RelationKind, described, type_name, unit,
+    Relation, RelationColumn, RelationKind, described, of_view, type_name, unit,
 };
 
 use crate::definition::{
     CONTRIBUTIONS, Job, Jobs, Measure, PartialKind, REVISION, WINDOW_END, WINDOW_START, time_type,
 };
+use crate::views::over_jobs;
 
 /// The relations that SQL sees of jobs.
-pub fn relations(jobs: &Jobs) -> Vec<Relation> {
+///
+/// # Errors
+/// Where the context does not know the jobs' views.
+pub async fn relations(context: &SessionContext, jobs: &Jobs) -> Result<Vec<Relation>> {
     let mut relations: Vec<_> = jobs
         .iter()
         .flat_map(|job| [view(job), partials(job)])
@@ -18,7 +24,10 @@ pub fn relations(jobs: &Jobs) -> Vec<Relation> {
     if !relations.is_empty() {
         relations.push(series());
     }
-    relations
+    for over in over_jobs(jobs) {
+        relations.push(of_view(context, &over.view).await?);
+    }
+    Ok(relations)
 }
 
 fn view(job: &Job) -> Relation {

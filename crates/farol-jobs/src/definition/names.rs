@@ -6,6 +6,7 @@ use super::file::{JobFile, suggestion};
 use super::plan::{INPUTS, Planner};
 use super::{PartialKind, WINDOW_END, WINDOW_START, Width};
 use crate::error::DefinitionError;
+use crate::views::OVER_JOBS;
 
 /// Names that views and functions have use for.
 pub(super) const RESERVED: [&str; 8] = [
@@ -165,7 +166,9 @@ fn is_taken(name: &str) -> bool {
         "public",
     ];
     let views = farol_lake::sql::views::VIEWS;
+    let over_jobs = OVER_JOBS.iter().map(|over| over.view.name);
+    let mut views = views.iter().map(|view| view.name).chain(over_jobs);
     taken.contains(&name)
         || name == farol_lake::sql::dictionary::DATA_DICTIONARY
-        || views.iter().any(|view| view.name == name)
+        || views.any(|view| view == name)
 }

@@ -8,6 +8,8 @@
 
 pub mod dictionary;
 pub mod functions;
+mod lookup;
+mod memory;
 mod running;
 pub mod views;
 
@@ -19,7 +21,6 @@ use datafusion::common::DataFusionError;
 use datafusion::datasource::TableProvider;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
@@ -27,6 +28,8 @@ use farol_events::Kind;
 use tokio::sync::Mutex;
 
 use dictionary::Relation;
+use lookup::KnownFilters;
+pub use memory::QueryMemory;
 pub use running::{Meter, Running, Scanned};
 
 use crate::commit::Marks;
@@ -48,6 +51,7 @@ pub struct Session {
     context: SessionContext,
     /// The tables that are there. The handles are kept: each reads on from where it has read its log to.
     tables: Mutex<BTreeMap<String, Table>>,
+    known_filters: KnownFilters,
 }
 
 /// A table at a version.
@@ -73,6 +77,7 @@ impl Session {
             lake: lake.clone(),
             context,
             tables: Mutex::default(),
+            known_filters: KnownFilters::default(),
         };
         session.refresh().await?;
         session.describe(&[]).await?;
@@ -151,7 +156,7 @@ impl Session {
         };
         let delta = table.snapshot().await?;
         delta.update_datafusion_session(&self.context.state())?;
-        Ok(delta.table_provider().await?)
+        lookup::provider(&table, delta, &self.known_filters).await
     }
 
     /// A table of the lake at its newest version, with what the log says there; `None` where it is not there yet.
@@ -206,7 +211,7 @@ fn context() -> Result<SessionContext, DataFusionError> {
             false,
         );
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(FairSpillPool::new(QUERY_MEMORY_BYTES)))
+        .with_memory_pool(Arc::new(QueryMemory::new(QUERY_MEMORY_BYTES)))
         .build_arc()?;
     Ok(SessionContext::new_with_config_rt(config, runtime))
 }

@@ -20,7 +20,7 @@ use datafusion::datasource::empty::EmptyTable;
 use datafusion::prelude::SessionContext;
 use farol_events::Kind;
 
-use super::views::{self, Header, VIEWS};
+use super::views::{self, Header, VIEWS, View};
 use super::{DEAD_LETTERS, functions, open_dead_letters};
 use crate::joined::Joined;
 use crate::spec::{ACTIONS, TableSpec};
@@ -132,9 +132,7 @@ pub async fn relations(context: &SessionContext) -> Result<Vec<Relation>> {
         });
     }
     for view in VIEWS {
-        let header = Header::read(view.text);
-        let schema = context.table_provider(view.name).await?.schema();
-        relations.push(of_view(view.name, &header, &schema));
+        relations.push(of_view(context, &view).await?);
     }
     relations.push(own());
     Ok(relations)
@@ -178,7 +176,13 @@ fn of_schema(schema: &SchemaRef, describe: impl Fn(&str) -> String) -> Vec<Relat
         .collect()
 }
 
-fn of_view(name: &str, header: &Header, schema: &SchemaRef) -> Relation {
+/// A view, and what its file says of it.
+///
+/// # Errors
+/// Where the context does not know the view.
+pub async fn of_view(context: &SessionContext, view: &View) -> Result<Relation> {
+    let header = Header::read(view.text);
+    let schema = context.table_provider(view.name).await?.schema();
     let of = |column: &str| header.columns.iter().find(|known| known.name == column);
     let columns = schema.fields().iter().map(|field| RelationColumn {
         name: field.name().clone(),
@@ -188,12 +192,12 @@ fn of_view(name: &str, header: &Header, schema: &SchemaRef) -> Relation {
             .map(|column| column.description.clone())
             .unwrap_or_default(),
     });
-    Relation {
-        name: name.to_owned(),
+    Ok(Relation {
+        name: view.name.to_owned(),
         kind: RelationKind::View,
-        description: header.description.clone(),
         columns: columns.collect(),
-    }
+        description: header.description.clone(),
+    })
 }
 
 /// The dictionary's own entry.

@@ -7,7 +7,7 @@
 //!
 //! A view is a query and stores nothing. It is written so that a filter on a trace, a session or a time reaches the
 //! scans below it. What only a model call counts (tokens, cost) is told by `calls_model(operation)`, and feedback is
-//! joined to spans in `answer_feedback` alone, so that each rule is written once.
+//! taken from the table `feedback_joined`, so that each rule is written once.
 
 mod header;
 
@@ -26,11 +26,7 @@ pub struct View {
 }
 
 /// Every view, those that others build on first.
-pub const VIEWS: [View; 8] = [
-    View {
-        name: "answer_feedback",
-        text: include_str!("../../../../../pipelines/views/answer_feedback.sql"),
-    },
+pub const VIEWS: [View; 7] = [
     View {
         name: "sessions",
         text: include_str!("../../../../../pipelines/views/sessions.sql"),
@@ -61,11 +57,22 @@ pub const VIEWS: [View; 8] = [
     },
 ];
 
-/// Makes the views known to a session, or known anew over its present tables.
-pub(super) async fn register(context: &SessionContext) -> Result<()> {
-    for View { name, text } in VIEWS {
-        let sql = format!("CREATE OR REPLACE VIEW {name} AS\n{text}");
+impl View {
+    /// Makes the view known to a session, or known anew over its present tables.
+    ///
+    /// # Errors
+    /// Where the session does not know what the view asks for.
+    pub async fn register(&self, context: &SessionContext) -> Result<()> {
+        let sql = format!("CREATE OR REPLACE VIEW {} AS\n{}", self.name, self.text);
         context.sql(&sql).await?;
+        Ok(())
+    }
+}
+
+/// Makes all of them known.
+pub(super) async fn register(context: &SessionContext) -> Result<()> {
+    for view in VIEWS {
+        view.register(context).await?;
     }
     Ok(())
 }

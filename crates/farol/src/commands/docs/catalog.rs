@@ -38,11 +38,10 @@ impl Catalog {
             functions: FUNCTIONS.into_iter().chain([MEASURES]).collect(),
             rules: rules.iter().cloned().collect(),
         };
+        farol_jobs::views::register_without_rows(&context, jobs).await?;
         let own = dictionary::relations(&context).await?;
-        for relation in own
-            .into_iter()
-            .chain(farol_jobs::dictionary::relations(jobs))
-        {
+        let of_jobs = farol_jobs::dictionary::relations(&context, jobs).await?;
+        for relation in own.into_iter().chain(of_jobs) {
             match (jobs.get(&relation.name), relation.kind) {
                 (Some(job), _) => catalog.jobs.push((job.clone(), relation)),
                 (None, RelationKind::Table) => catalog.tables.push(relation),

@@ -1,10 +1,11 @@
-//! What SQL sees of jobs: a view for each, `partials.<job>`, `measures(…)` and `series`.
+//! What SQL sees of jobs: a view for each, `partials.<job>`, `measures(…)`, `series`, and the views over jobs.
 //!
 //! ```sql
 //! SELECT * FROM performance WHERE window_start > now() - INTERVAL '1 hour';
 //! SELECT * FROM measures('performance', '1 hour', 'service', 'model');
 //! SELECT * FROM measures('spend', '1 month in America/Sao_Paulo', 'currency');
 //! SELECT * FROM series WHERE job = 'performance' AND measure = 'error_rate';
+//! SELECT * FROM daily_spend WHERE currency = 'USD';
 //! ```
 //!
 //! All of them merge partials when they are read, so they are right at any grain, and a bound on `window_start`
@@ -29,57 +30,87 @@ use farol_lake::sql::Session;
 
 use crate::aggregate::view;
 use crate::bounds::bounds;
-use crate::definition::{Job, Jobs, context, suggestion};
+use crate::definition::{Job, Jobs, context as context_of_jobs, suggestion};
 use crate::dictionary;
 use crate::error::JobError;
 use crate::grain::{Edge, Grain, TimeZone};
 use crate::held_back::readable;
 use crate::rollup::{RolledUp, rolled_up};
 
+mod over_jobs;
+mod series;
+
+pub(crate) use over_jobs::{OVER_JOBS, over_jobs};
+use series::Series;
+
 /// The schema that holds the tables of partials.
 const PARTIALS: &str = "partials";
+
+/// The view of every measure in long form.
+const SERIES: &str = "series";
 
 /// Makes jobs known to a session, or known anew after it was refreshed.
 ///
 /// # Errors
 /// Where a table of partials cannot be read.
 pub async fn register(session: &Session, jobs: &Jobs) -> Result<(), JobError> {
-    let outer = session.context();
-    let planning = context();
+    let context = session.context();
+    let planning = context_of_jobs();
     let schema = Arc::new(MemorySchemaProvider::new());
     let mut sources = Vec::new();
     for job in jobs.iter() {
         let (seen, rollups) = rolled_up(session, job, jobs.rollup_rows_min()).await?;
-        let partials: Arc<dyn TableProvider> = match seen {
-            Some(seen) => seen.provider,
-            None => Arc::new(EmptyTable::new(job.partials_schema())),
-        };
-        schema.register_table(job.name().to_owned(), partials.clone())?;
-        let source = Source {
-            job: job.clone(),
-            partials: [readable(job, partials)],
-            rollups,
-            planning: planning.clone(),
-        };
-        outer.deregister_table(job.name())?;
-        let base = source.measures(Grain::of_width(job.window()), job.segments().to_vec())?;
-        outer.register_table(job.name(), Arc::new(base))?;
-        sources.push(source);
+        let mut source = Source::without_rows(job, &planning);
+        if let Some(seen) = seen {
+            schema.register_table(job.name().to_owned(), seen.provider.clone())?;
+            source.partials = [readable(job, seen.provider)];
+        } else {
+            schema.register_table(job.name().to_owned(), source.partials[0].clone())?;
+        }
+        sources.push(Source { rollups, ..source });
     }
-    if let Some(catalog) = outer.catalog("farol") {
+    if let Some(catalog) = context.catalog("farol") {
         catalog.register_schema(PARTIALS, schema)?;
     }
-    outer.deregister_table("series")?;
-    if !sources.is_empty() {
-        outer.sql(&series(jobs)).await?;
+    make_known(context, jobs, sources).await?;
+    let relations = dictionary::relations(context, jobs).await?;
+    session.describe(&relations).await?;
+    Ok(())
+}
+
+/// Makes jobs known to a context that holds no rows: for whoever needs the columns of their views without a lake.
+///
+/// # Errors
+/// Where a view cannot be planned.
+pub async fn register_without_rows(context: &SessionContext, jobs: &Jobs) -> Result<()> {
+    let planning = context_of_jobs();
+    let sources = jobs.iter().map(|job| Source::without_rows(job, &planning));
+    make_known(context, jobs, sources.collect()).await
+}
+
+async fn make_known(context: &SessionContext, jobs: &Jobs, sources: Vec<Source>) -> Result<()> {
+    let mut known = Vec::new();
+    for source in &sources {
+        let (job, grain) = (source.job.clone(), Grain::of_width(source.job.window()));
+        let base = source.measures(grain, job.segments().to_vec())?;
+        let base: Arc<dyn TableProvider> = Arc::new(base);
+        context.deregister_table(job.name())?;
+        context.register_table(job.name(), base.clone())?;
+        known.push((job, base));
+    }
+    context.deregister_table(SERIES)?;
+    if let Some(series) = Series::of(known, context)? {
+        context.register_table(SERIES, Arc::new(series))?;
     }
     let time_zone = jobs.time_zone();
     for edge in [Edge::Start, Edge::End] {
-        outer.register_udf(edge.udf(time_zone));
+        context.register_udf(edge.udf(time_zone));
     }
     let function = MeasuresFunction { sources, time_zone };
-    outer.register_udtf("measures", Arc::new(function));
-    session.describe(&dictionary::relations(jobs)).await?;
+    context.register_udtf("measures", Arc::new(function));
+    for over in over_jobs(jobs) {
+        over.view.register(context).await?;
+    }
     Ok(())
 }
 
@@ -99,6 +130,15 @@ impl std::fmt::Debug for Source {
 }
 
 impl Source {
+    fn without_rows(job: &Arc<Job>, planning: &SessionContext) -> Self {
+        Self {
+            job: job.clone(),
+            partials: [Arc::new(EmptyTable::new(job.partials_schema()))],
+            rollups: Vec::new(),
+            planning: planning.clone(),
+        }
+    }
+
     /// What to merge for windows of a grain: a rollup where one fits, else the partials.
     fn inputs(&self, grain: &Grain) -> &[Arc<dyn TableProvider>] {
         RolledUp::fitting(&self.rollups, grain).unwrap_or(&self.partials)
@@ -239,40 +279,4 @@ impl TableFunctionImpl for MeasuresFunction {
         }
         Ok(Arc::new(source.measures(grain, segments.to_vec())?))
     }
-}
-
-/// Every measure in long form: one row for each measure, window and segment.
-fn series(jobs: &Jobs) -> String {
-    let mut selects = Vec::new();
-    for job in jobs.iter() {
-        let partials = job
-            .partials()
-            .iter()
-            .filter(|partial| partial.data_type.is_numeric())
-            .map(|partial| &partial.name);
-        let measures = job.measures().iter().map(|measure| &measure.name);
-        let names = job.segments().iter().map(|name| format!("'{name}'"));
-        let values = job.segments().iter().map(|name| format!("\"{name}\""));
-        let segment = format!(
-            "map([{}], [{}])",
-            names.collect::<Vec<_>>().join(", "),
-            values.collect::<Vec<_>>().join(", ")
-        );
-        let segment = if job.segments().is_empty() {
-            "NULL".to_owned()
-        } else {
-            segment
-        };
-        for name in partials.chain(measures) {
-            selects.push(format!(
-                "SELECT '{job}' AS job, '{name}' AS measure, window_start, window_end, {segment} AS segment, \
-                 CAST(\"{name}\" AS DOUBLE) AS value FROM \"{job}\"",
-                job = job.name(),
-            ));
-        }
-    }
-    format!(
-        "CREATE OR REPLACE VIEW series AS {}",
-        selects.join(" UNION ALL ")
-    )
 }
