@@ -6,11 +6,12 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use crate::harness::farol::Farol;
 use crate::harness::kafka::free_port;
-use crate::harness::root;
+use crate::harness::{python, root};
 
 /// Two simulated days with what goes wrong in them. The same arguments make the same events.
 const TRAFFIC: [&str; 18] = [
@@ -196,7 +197,7 @@ fn the_page_is_made_of_the_files_that_are_run() {
 #[test]
 fn every_question_has_its_answer() {
     let farol = Farol::with_config(&format!(
-        "kafka: {{embedded: '127.0.0.1:{}'}}\nserver: {{http: null, postgres: null, flight: null}}\n\
+        "kafka: {{embedded: '127.0.0.1:{}'}}\nserver: {{http: '127.0.0.1:0', postgres: '127.0.0.1:0', flight: '127.0.0.1:0'}}\n\
          ingest: {{flush_interval: 200ms, idle_timeout: 2s}}\njobs: {{interval: 100ms}}\n",
         free_port()
     ));
@@ -226,6 +227,31 @@ fn every_question_has_its_answer() {
     }
     agree_with_the_rows(&farol);
     assert!(differ.is_empty(), "{}", differ.join("\n"));
+    ask_through_every_way_in(&farol);
+}
+
+/// Asks psql, a driver, Flight SQL and HTTP the same; `tests/cookbook.py` compares their answers with those that are kept.
+fn ask_through_every_way_in(farol: &Farol) {
+    let (_process, addresses) = farol.up();
+    let address = |key: &str| addresses[key].as_str().expect("an address");
+    let (host, port) = address("postgres").rsplit_once(':').expect("a port");
+    let database = format!("host={host} port={port} dbname=farol user=anybody");
+    let asked = Command::new(python())
+        .arg(root().join("tests/cookbook.py"))
+        .args(["--psql", &database, "--postgres", &database])
+        .args(["--flight", &format!("grpc://{}", address("flight"))])
+        .args(["--http", &format!("http://{}", address("http"))])
+        .arg("--kept")
+        .arg(root().join("tests/pipeline/cookbook"))
+        .output()
+        .expect("python is there");
+    let told = String::from_utf8_lossy(&asked.stdout);
+    let failed = String::from_utf8_lossy(&asked.stderr);
+    let wrong: Vec<_> = told
+        .lines()
+        .filter(|line| line.contains("\"error\"") || line.contains("\"differs\""))
+        .collect();
+    assert!(asked.status.success(), "{}{failed}", wrong.join("\n"));
 }
 
 /// The names in a row, in their order.
@@ -293,7 +319,7 @@ fn agree_with_the_rows(farol: &Farol) {
         ),
         (
             "feedback",
-            "SELECT (SELECT count(*) FROM answer_feedback) - (SELECT count(*) FROM feedback) AS n",
+            "SELECT (SELECT count(*) FROM feedback_joined) - (SELECT count(*) FROM feedback) AS n",
         ),
         (
             "turns",

@@ -165,19 +165,9 @@ fn a_changed_job_stops_says_why_and_is_computed_anew() {
     let unasked = tagged(&["job", "recompute", "performance"]);
     assert_eq!(unasked.code, Some(2));
     assert!(unasked.stderr.contains("--yes"), "{}", unasked.stderr);
-    for job in [
-        "agents",
-        "citations",
-        "ensembles",
-        "performance",
-        "quality",
-        "reliability",
-        "retrieval",
-        "safety",
-        "spend",
-        "steps",
-        "tools",
-    ] {
+    let changed = checked["changed"].as_object().expect("jobs");
+    assert!(changed.len() > 1, "{checked}");
+    for job in changed.keys() {
         let done = tagged(&["job", "recompute", job, "--yes"]);
         assert_eq!(done.code, Some(0), "{}", done.stderr);
         assert!(done.stdout.contains("computed anew, "), "{}", done.stdout);

@@ -5,12 +5,12 @@ use std::time::Duration;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use farol_jobs::step::Runner;
-use farol_jobs::{Health, Jobs, RunOptions, Sources, Tags, load, progress, views};
+use farol_jobs::{Health, Jobs, RunOptions, Sources, load, progress, views};
 use farol_lake::sql::Session;
 use futures::TryStreamExt as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::place::{Place, add, calls, level};
+use crate::place::{Place, add, calls, level, sources};
 
 /// The errors of one job's files.
 async fn refused(yaml: &str, sql: &str) -> String {
@@ -19,10 +19,8 @@ async fn refused(yaml: &str, sql: &str) -> String {
     std::fs::write(dir.path().join("jobs/mine.yaml"), yaml).unwrap();
     std::fs::write(dir.path().join("jobs/mine.sql"), sql).unwrap();
     let sources = Sources {
-        dir: dir.path().to_owned(),
-        builtin: true,
         max_series: 10,
-        tags: Tags::default(),
+        ..sources(dir.path(), true)
     };
     let error = load(&sources).await.unwrap_err().to_string();
     error.replace(&format!("{}/jobs/", dir.path().display()), "")
@@ -66,10 +64,8 @@ async fn series_beyond_the_limit_are_other_and_counted() {
     std::fs::write(dir.path().join("jobs/mine.yaml"), YAML).unwrap();
     std::fs::write(dir.path().join("jobs/mine.sql"), SQL).unwrap();
     let sources = Sources {
-        dir: dir.path().to_owned(),
-        builtin: false,
         max_series: 2,
-        tags: Tags::default(),
+        ..sources(dir.path(), false)
     };
     let jobs = load(&sources).await.unwrap();
     assert_eq!(jobs.names(), ["mine"]);
@@ -120,10 +116,8 @@ async fn a_job_that_cannot_be_opened_says_so_in_the_status() {
         std::fs::write(dir.path().join("jobs/mine.yaml"), yaml).unwrap();
         std::fs::write(dir.path().join("jobs/mine.sql"), sql).unwrap();
         let sources = Sources {
-            dir: dir.path().to_owned(),
-            builtin: false,
             max_series: 10,
-            tags: Tags::default(),
+            ..sources(dir.path(), false)
         };
         load(&sources).await.unwrap()
     };
@@ -167,10 +161,8 @@ async fn what_is_divided_by_zero_is_not_known() {
     let sql = "SELECT event_time, 1 AS requests, 0 AS never FROM traces";
     std::fs::write(dir.path().join("jobs/mine.sql"), sql).unwrap();
     let sources = Sources {
-        dir: dir.path().to_owned(),
-        builtin: false,
         max_series: 10,
-        tags: Tags::default(),
+        ..sources(dir.path(), false)
     };
     let jobs = load(&sources).await.unwrap();
     let place = Place::new();
@@ -194,10 +186,8 @@ async fn what_is_likely_not_meant_is_said_of_ones_own_jobs() {
     std::fs::write(jobs.join("mine.sql"), &sql).unwrap();
     std::fs::write(jobs.join("stray.sql"), "SELECT 1").unwrap();
     let sources = Sources {
-        dir: dir.path().to_owned(),
-        builtin: true,
         max_series: 10,
-        tags: Tags::default(),
+        ..sources(dir.path(), true)
     };
     let loaded = load(&sources).await.unwrap();
     let told = farol_jobs::warnings(&sources, &loaded).unwrap();

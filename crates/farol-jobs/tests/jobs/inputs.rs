@@ -13,7 +13,7 @@ use arrow::array::{RecordBatch, TimestampMicrosecondArray};
 use arrow::util::display::array_value_to_string;
 use std::sync::Arc;
 
-use crate::place::{DAY_US, HOUR_US, START_US};
+use crate::place::{DAY_US, HOUR_US, START_US, sources};
 use crate::rows;
 
 const YAML: &str = "name: activity\nreads: [traces, feedback]\nwindow: 1h\nsegments: []\n\
@@ -37,10 +37,8 @@ impl Place {
         std::fs::write(dir.join("jobs/activity.yaml"), yaml).unwrap();
         std::fs::write(dir.join("jobs/activity.sql"), sql).unwrap();
         let sources = Sources {
-            dir,
-            builtin: false,
             max_series: 100,
-            tags: farol_jobs::Tags::default(),
+            ..sources(dir, false)
         };
         let jobs = load(&sources).await.unwrap();
         Self { root, jobs }

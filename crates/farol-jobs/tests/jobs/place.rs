@@ -169,14 +169,17 @@ impl Place {
 }
 
 pub async fn shipped() -> Jobs {
-    load(&Sources {
-        dir: PathBuf::from("/nowhere"),
-        builtin: true,
+    load(&sources("/nowhere", true)).await.unwrap()
+}
+
+/// Jobs from a directory, and perhaps those that are part of Farol, as the configuration's defaults have them.
+pub fn sources(dir: impl Into<PathBuf>, builtin: bool) -> Sources {
+    Sources {
+        dir: dir.into(),
+        builtin,
         max_series: 100_000,
         tags: Tags::default(),
-    })
-    .await
-    .unwrap()
+    }
 }
 
 /// Adds rows as one version, a file a day of event time.

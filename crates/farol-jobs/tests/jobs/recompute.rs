@@ -9,7 +9,7 @@ use arrow::util::display::array_value_to_string;
 use farol_events::{Kind, table_schema};
 use farol_jobs::compact::compact;
 use farol_jobs::step::{Runner, Stepped};
-use farol_jobs::{Job, JobError, Jobs, Sources, Tags, load, progress, replace, views};
+use farol_jobs::{Job, JobError, Jobs, Sources, load, progress, replace, views};
 use farol_lake::maintenance::CompactOptions;
 use farol_lake::sql::Session;
 use farol_lake::{Commit, Lake, Step, Table, TableSpec};
@@ -18,6 +18,7 @@ use rand::seq::SliceRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
+use crate::place::sources;
 use crate::rows;
 
 const MINUTE_US: i64 = 60_000_000;
@@ -107,10 +108,8 @@ async fn jobs(dir: &Path, yaml: &str, sql: &str) -> Jobs {
     std::fs::write(dir.join("jobs/trace_times.yaml"), yaml).unwrap();
     std::fs::write(dir.join("jobs/trace_times.sql"), sql).unwrap();
     let sources = Sources {
-        dir: dir.to_owned(),
-        builtin: false,
         max_series: 100,
-        tags: Tags::default(),
+        ..sources(dir, false)
     };
     load(&sources).await.unwrap()
 }

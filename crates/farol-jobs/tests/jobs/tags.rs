@@ -10,7 +10,7 @@ use arrow::datatypes::DataType;
 use farol_jobs::step::Runner;
 use farol_jobs::{Jobs, Sources, Tags, load};
 
-use crate::place::{Call, DAY_US, Place, START_US, batch, calls, commit, level};
+use crate::place::{Call, DAY_US, Place, START_US, batch, calls, commit, level, sources};
 
 /// The tags of a call: none, one, or both.
 fn tags_of(index: usize) -> Vec<(&'static str, &'static str)> {
@@ -63,10 +63,8 @@ async fn add_tagged(place: &Place, count: usize) {
 async fn jobs(dir: &Path, tags: &[&str]) -> Result<Jobs, String> {
     let names = tags.iter().map(|tag| (*tag).to_owned()).collect::<Vec<_>>();
     let sources = Sources {
-        dir: dir.to_owned(),
-        builtin: true,
-        max_series: 100_000,
         tags: Tags::try_from(names)?,
+        ..sources(dir, true)
     };
     load(&sources).await.map_err(|error| error.to_string())
 }
