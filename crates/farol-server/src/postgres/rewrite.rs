@@ -69,15 +69,16 @@ fn with_projection(mut query: Box<Query>, item: Expr) -> Option<Box<Query>> {
 
 /// The column of `unnest(x.reloptions)`.
 fn unnested_options(relation: &TableFactor) -> Option<Expr> {
-    let TableFactor::Table {
-        args: Some(arguments),
-        ..
-    } = relation
-    else {
-        return None;
-    };
-    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(column))] = arguments.args.as_slice() else {
-        return None;
+    let column = match relation {
+        TableFactor::UNNEST { array_exprs, .. } => array_exprs.first()?,
+        TableFactor::Table {
+            args: Some(arguments),
+            ..
+        } => match arguments.args.first()? {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(column)) => column,
+            _ => return None,
+        },
+        _ => return None,
     };
     let Expr::CompoundIdentifier(parts) = column else {
         return None;
@@ -188,6 +189,10 @@ mod tests {
             ),
             "SELECT c.reloptions || (tc.reloptions) FROM c, tc"
         );
+        assert_eq!(
+            rewritten("SELECT array(SELECT x FROM pg_catalog.unnest(tc.reloptions) x) FROM tc"),
+            "SELECT (tc.reloptions) FROM tc"
+        );
         let left = "SELECT ARRAY[1, 2], ARRAY(SELECT 1 UNION SELECT 2)";
         assert_eq!(rewritten(left), left);
     }
@@ -197,7 +202,7 @@ mod tests {
         let looked_up = |condition: &str, number: &str| {
             format!(
                 "SELECT ((SELECT max(described.description) FROM pg_catalog.pg_description AS described WHERE {condition} \
-                 AND described.classoid = 1259 AND described.objsubid = CAST({number} AS INT))) FROM pg_class AS c"
+                 AND described.classoid = 1259 AND described.objsubid = CAST({number} AS INT))) FROM pg_class c"
             )
         };
         assert_eq!(

@@ -84,20 +84,20 @@ impl From<DataFusionError> for QueryError {
     fn from(error: DataFusionError) -> Self {
         let root = error.find_root();
         let kind = kind_of(root);
-        let message = match root {
-            // The library's advice is about its own settings.
-            DataFusionError::ResourcesExhausted(text) => match kind {
-                Kind::Disk => {
-                    format!("the query spills more to disk than server.query.spill: {text}")
-                }
-                _ => format!("the query needs more memory than server.query.memory: {text}"),
-            },
+        let text = match root {
             DataFusionError::SQL(parser, _) => parser.to_string(),
             DataFusionError::Plan(text)
             | DataFusionError::Execution(text)
+            | DataFusionError::ResourcesExhausted(text)
             | DataFusionError::NotImplemented(text) => text.clone(),
             DataFusionError::ArrowError(arrow, _) => arrow.to_string(),
             other => other.strip_backtrace(),
+        };
+        // The library's advice is about its own settings.
+        let message = match kind {
+            Kind::Disk => format!("the query spills more to disk than server.query.spill: {text}"),
+            Kind::Memory => format!("the query needs more memory than server.query.memory: {text}"),
+            _ => text,
         };
         let place = match kind {
             Kind::Syntax => place_in(&message),
@@ -155,6 +155,8 @@ fn kind_of(root: &DataFusionError) -> Kind {
             | ArrowError::ParseError(_)
             | ArrowError::ComputeError(_)
             | ArrowError::ArithmeticOverflow(_) => Kind::Value,
+            // What is spilled is written through the library's files, whose errors are those of files.
+            ArrowError::IoError(text, _) if text.contains("disk space") => Kind::Disk,
             _ => Kind::Internal,
         },
         DataFusionError::Execution(_) => Kind::Value,
