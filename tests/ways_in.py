@@ -145,7 +145,8 @@ def check_psql_describes_more():
     line = next((line for line in said.splitlines() if line.strip().startswith("event_time ")), "")
     expect("When the operation ended" in line, f"no comment on event_time: {said}")
     expect("each exactly once" in psql("\\dt+ traces\n").stdout, "a comment on a table")
-    expect("model" in psql("\\dv+ performance\n").stdout, "a comment on a view")
+    expect("One row for each window" in psql("\\dv+ performance\n").stdout, "a comment on a view")
+    expect("One row for each window" in psql("\\dv+ performance\n\\d+ performance\n").stdout, "a view")
 
 
 def check_subqueries():
@@ -614,7 +615,7 @@ def check_sort_beyond_memory():
     wide = "SELECT *, repeat(trace_id, 200) AS wide FROM traces"
     with connect() as connection:
         # What does not fit is spilled, and comes out sorted.
-        rows = connection.execute(f"SELECT trace_id FROM ({wide}) ORDER BY wide, trace_id").fetchall()
+        rows = connection.execute(f"SELECT trace_id FROM ({wide}) a, generate_series(1, 4) ORDER BY wide, trace_id").fetchall()
         expect(len(rows) > 1000 and rows == sorted(rows), len(rows))
         with refused((psycopg.errors.OutOfMemory, psycopg.errors.DiskFull), "server.query."):
             connection.execute(f"SELECT a.* FROM ({wide}) a, generate_series(1, 200) ORDER BY wide, event_time").fetchall()

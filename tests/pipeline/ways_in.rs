@@ -106,7 +106,7 @@ fn other_programs_ask_and_are_answered() {
 #[test]
 fn a_query_that_runs_away_ends_within_its_limits_and_harms_nobody() {
     let limits =
-        "  query: {memory: 64MiB, spill: 256MiB, write_timeout: 5s, max_connections: 220}\n";
+        "  query: {memory: 128MiB, spill: 1GiB, write_timeout: 5s, max_connections: 220}\n";
     let served = Served::start(limits).with_traffic();
     let steps = [
         "endless_join",

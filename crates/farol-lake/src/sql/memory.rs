@@ -1,6 +1,6 @@
 //! The memory that one query may hold.
 //!
-//! Operators that can spill to disk (sorts, groups) share three quarters of it evenly. The rest is for those that cannot,
+//! Operators that can spill to disk (sorts, groups) share half of it evenly. The rest is for those that cannot,
 //! so that what was spilled can be merged again however much the others hold; they may also take what the others have not.
 
 use std::fmt;
@@ -30,7 +30,7 @@ struct Held {
 impl Held {
     /// What an operator that can spill may hold.
     fn share(&self, bytes: usize) -> usize {
-        let left = bytes.saturating_sub(self.by_others).min(bytes / 4 * 3);
+        let left = bytes.saturating_sub(self.by_others).min(bytes / 2);
         left.checked_div(self.spillers).unwrap_or(left)
     }
 
@@ -134,24 +134,24 @@ mod tests {
     }
 
     #[test]
-    fn those_who_spill_leave_a_quarter_to_those_who_cannot() {
+    fn those_who_spill_leave_half_to_those_who_cannot() {
         let pool: Arc<dyn MemoryPool> = Arc::new(QueryMemory::new(1_000));
         let sort = reservation(&pool, "sort", true);
         let group = reservation(&pool, "group", true);
-        sort.try_grow(375).unwrap();
-        group.try_grow(375).unwrap();
+        sort.try_grow(250).unwrap();
+        group.try_grow(250).unwrap();
         let error = sort.try_grow(1).unwrap_err().to_string();
-        assert!(error.contains("sort holds 375.0 B"), "{error}");
+        assert!(error.contains("sort holds 250.0 B"), "{error}");
         let merge = reservation(&pool, "merge", false);
-        merge.try_grow(250).unwrap();
+        merge.try_grow(500).unwrap();
         merge.try_grow(1).unwrap_err();
         assert_eq!(pool.reserved(), 1_000);
         drop(group);
         // One alone may take what two had, and no more.
-        sort.try_grow(375).unwrap();
+        sort.try_grow(250).unwrap();
         sort.try_grow(1).unwrap_err();
         drop(sort);
-        merge.try_grow(750).unwrap();
+        merge.try_grow(500).unwrap();
         drop(merge);
         assert_eq!(pool.reserved(), 0);
     }

@@ -81,7 +81,7 @@ impl Dialect {
 
     fn translated(&self, mut statement: Statement) -> Statement {
         let of_postgresql = reads_only_postgresqls(&statement);
-        rewrite(&mut statement);
+        rewrite(&mut statement, of_postgresql);
         for rule in &self.rules {
             statement = rule.rewrite(statement);
         }

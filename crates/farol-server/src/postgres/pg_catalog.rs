@@ -1,8 +1,8 @@
 //! PostgreSQL's own tables, as clients know them: datafusion-pg-catalog's, and what it leaves out.
 //!
 //! `pg_description` holds what the [dictionary](farol_lake::sql::Relation) says of tables and columns, so that comments
-//! show in psql (`\d+`) and in dashboards. `pg_class` and `pg_namespace` have columns of options and privileges, which are
-//! NULL: there are none.
+//! show in psql (`\d+`) and in dashboards. `pg_class`, `pg_namespace` and `pg_constraint` have their columns of options,
+//! privileges and keys with the types that clients expect, and nothing in them.
 
 use std::sync::Arc;
 
@@ -19,22 +19,26 @@ pub(crate) const NAME: &str = "pg_catalog";
 /// name, by which those who compute names look.
 const DESCRIPTIONS: &str = "
     WITH tables AS (
-        SELECT c.oid, n.nspname || '.' || c.relname AS name, c.relname
+        SELECT c.oid, n.nspname || '.' || c.relname AS name,
+            CASE WHEN n.nspname = 'public' THEN '' ELSE n.nspname || '.' END || c.relname AS described
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE n.nspname = 'public'
     )
     SELECT objoid, classoid, objsubid, description, arrow_cast(NULL, 'Utf8') AS name FROM own
     UNION ALL
     SELECT t.oid, arrow_cast(1259, 'Int32'), arrow_cast(0, 'Int32'), d.description, t.name
-    FROM tables t JOIN data_dictionary d ON d.table_name = t.relname AND d.column_name IS NULL
+    FROM tables t JOIN data_dictionary d ON d.table_name = t.described AND d.column_name IS NULL
     UNION ALL
     SELECT t.oid, arrow_cast(1259, 'Int32'), arrow_cast(a.attnum, 'Int32'), d.description, t.name
     FROM tables t
     JOIN pg_attribute a ON a.attrelid = t.oid
-    JOIN data_dictionary d ON d.table_name = t.relname AND d.column_name = a.attname";
+    JOIN data_dictionary d ON d.table_name = t.described AND d.column_name = a.attname";
 
 const CLASSES: &str = "
     SELECT *, arrow_cast(NULL, 'List(Utf8)') AS relacl, arrow_cast(NULL, 'List(Utf8)') AS reloptions FROM own";
+
+const CONSTRAINTS: &str = "
+    SELECT * EXCEPT (conkey, confkey), arrow_cast(NULL, 'List(Int16)') AS conkey,
+        arrow_cast(NULL, 'List(Int16)') AS confkey FROM own";
 
 const NAMESPACES: &str =
     "SELECT * EXCEPT (nspacl), arrow_cast(NULL, 'List(Utf8)') AS nspacl FROM own";
@@ -91,6 +95,7 @@ impl SchemaProvider for PgCatalog {
         };
         let table = match name {
             "pg_class" => self.view(own, &[], CLASSES).await?,
+            "pg_constraint" => self.view(own, &[], CONSTRAINTS).await?,
             "pg_namespace" => self.view(own, &[], NAMESPACES).await?,
             "pg_description" if self.dictionary.is_some() => {
                 let others = ["pg_class", "pg_namespace", "pg_attribute"];

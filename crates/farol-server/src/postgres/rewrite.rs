@@ -2,20 +2,25 @@
 //!
 //! * `ARRAY(SELECT x …)` is a subquery that collects `x`.
 //! * Comments: `obj_description` and `col_description` look into `pg_description`, a table like any other.
+//! * `a OR (SELECT b …)` over PostgreSQL's own tables: the subquery has one row at the most, which `max(b)` says.
 //! * `name::regclass` of a name that is computed is looked up by the names of tables.
 
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Query, SelectItem, SetExpr,
-    Statement, TableFactor, Value, visit_expressions_mut,
+    BinaryOperator, DataType, Distinct, Expr, FunctionArg, FunctionArgExpr, FunctionArguments,
+    GroupByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, Statement, TableFactor, Value,
+    visit_expressions_mut,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
-/// Says a statement in other words.
-pub(super) fn rewrite(statement: &mut Statement) {
+/// Says a statement in other words; one that reads PostgreSQL's own tables and no other in some more.
+pub(super) fn rewrite(statement: &mut Statement, reads_only_postgresqls: bool) {
     let _ = visit_expressions_mut(statement, |expr| {
+        if reads_only_postgresqls {
+            condition(expr);
+        }
         if let Some(other) = array_of_rows(expr).or_else(|| comment(expr)) {
             // In brackets, for rules look at bare subqueries.
             *expr = Expr::Nested(Box::new(other));
@@ -44,27 +49,91 @@ fn array_of_rows(expr: &Expr) -> Option<Expr> {
         // Whatever is made of a table's options: there are none.
         return Some(options);
     }
-    let [SelectItem::UnnamedExpr(item) | SelectItem::ExprWithAlias { expr: item, .. }] =
-        select.projection.as_slice()
-    else {
+    if !is_rows_as_they_are(query, select) {
         return None;
+    }
+    let item = only_item(select)?;
+    let collected = match &select.distinct {
+        Some(Distinct::Distinct) => format!("array_agg(DISTINCT {item}{})", order(query, item)?),
+        _ => format!("array_agg({item}{})", order(query, item)?),
     };
-    let order = match &query.order_by {
-        Some(_) => format!(" ORDER BY {item}"),
-        None => String::new(),
-    };
-    let collected = expression(&format!("array_agg({item}{order})"))?;
     let mut query = query.clone();
     query.order_by = None;
-    Some(Expr::Subquery(with_projection(query, collected)?))
+    let collected = expression(&collected)?;
+    Some(Expr::Subquery(with_item(query, collected)?))
 }
 
-fn with_projection(mut query: Box<Query>, item: Expr) -> Option<Box<Query>> {
+/// Whether a query gives a row for each that it finds, so that whatever collects them can stand in their place.
+fn is_rows_as_they_are(query: &Query, select: &Select) -> bool {
+    let grouped = !matches!(&select.group_by, GroupByExpr::Expressions(by, _) if by.is_empty());
+    let distinct_on = matches!(&select.distinct, Some(Distinct::On(_)));
+    let limited = query.limit_clause.is_some() || query.fetch.is_some();
+    !grouped && !distinct_on && !limited && select.having.is_none()
+}
+
+/// The one thing that is selected.
+fn only_item(select: &Select) -> Option<&Expr> {
+    match select.projection.as_slice() {
+        [SelectItem::UnnamedExpr(item) | SelectItem::ExprWithAlias { expr: item, .. }] => {
+            Some(item)
+        }
+        _ => None,
+    }
+}
+
+/// The order of a query's rows, for an aggregate over the item that it selects.
+fn order(query: &Query, item: &Expr) -> Option<String> {
+    let Some(order) = &query.order_by else {
+        return Some(String::new());
+    };
+    let OrderByKind::Expressions(by) = &order.kind else {
+        return None;
+    };
+    let by = by.iter().map(|by| {
+        let mut by = by.clone();
+        if is_number(&by.expr) {
+            by.expr = item.clone();
+        }
+        by.to_string()
+    });
+    Some(format!(" ORDER BY {}", by.collect::<Vec<_>>().join(", ")))
+}
+
+fn is_number(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(value) if matches!(value.value, Value::Number(..)))
+}
+
+fn with_item(mut query: Box<Query>, item: Expr) -> Option<Box<Query>> {
     let SetExpr::Select(select) = query.body.as_mut() else {
         return None;
     };
+    select.distinct = None;
     select.projection = vec![SelectItem::UnnamedExpr(item)];
     Some(query)
+}
+
+/// `a OR (SELECT b …)` over PostgreSQL's own tables, where the subquery has one row at the most: `(SELECT max(b) …)` says so.
+fn condition(expr: &mut Expr) {
+    let Expr::BinaryOp {
+        left,
+        op: BinaryOperator::Or | BinaryOperator::And,
+        right,
+    } = expr
+    else {
+        return;
+    };
+    for side in [left, right] {
+        if let Expr::Subquery(query) = side.as_ref()
+            && let SetExpr::Select(select) = query.body.as_ref()
+            && is_rows_as_they_are(query, select)
+            && let Some(Expr::BinaryOp { .. }) = only_item(select)
+            && let Some(item) = only_item(select).map(|item| format!("max({item})"))
+            && let Some(item) = expression(&item)
+            && let Some(query) = with_item(query.clone(), item)
+        {
+            **side = Expr::Subquery(query);
+        }
+    }
 }
 
 /// The column of `unnest(x.reloptions)`.
@@ -171,7 +240,7 @@ mod tests {
             .try_with_sql(text)
             .unwrap();
         let mut statement = parser.parse_statement().unwrap();
-        rewrite(&mut statement);
+        rewrite(&mut statement, true);
         statement.to_string()
     }
 
@@ -193,8 +262,23 @@ mod tests {
             rewritten("SELECT array(SELECT x FROM pg_catalog.unnest(tc.reloptions) x) FROM tc"),
             "SELECT (tc.reloptions) FROM tc"
         );
+        assert_eq!(
+            rewritten("SELECT ARRAY(SELECT DISTINCT a FROM t ORDER BY b DESC)"),
+            "SELECT ((SELECT array_agg(DISTINCT a ORDER BY b DESC) FROM t))"
+        );
+        let left =
+            "SELECT ARRAY(SELECT a FROM t LIMIT 3), ARRAY(SELECT count(*) FROM t GROUP BY a)";
+        assert_eq!(rewritten(left), left);
         let left = "SELECT ARRAY[1, 2], ARRAY(SELECT 1 UNION SELECT 2)";
         assert_eq!(rewritten(left), left);
+    }
+
+    #[test]
+    fn a_condition_that_is_a_subquery_has_one_row() {
+        let text = |item: &str| {
+            format!("SELECT 1 FROM t WHERE t.rel = 0 OR (SELECT {item} FROM c WHERE c.oid = t.rel)")
+        };
+        assert_eq!(rewritten(&text("c.kind = 'c'")), text("max(c.kind = 'c')"));
     }
 
     #[test]

@@ -43,6 +43,15 @@ use snapshot::Snapshots;
 /// The longest statement that is read, in bytes.
 pub(crate) const STATEMENT_BYTES_MAX: usize = 1 << 20;
 
+/// Of a query's memory, what makes room for a row of a batch.
+const BATCH_ROW_BYTES: usize = 256 << 10;
+
+/// The fewest rows and the most that a batch is planned to have.
+const BATCH_ROWS: (usize, usize) = (256, 8_192);
+
+/// The part of a query's memory that each of its sorts keeps for merging: there are several at once.
+const MERGE_SHARE: usize = 32;
+
 /// Bounds of queries.
 #[derive(Debug, Clone)]
 pub struct QueryOptions {
@@ -198,7 +207,9 @@ impl QueryService {
         F: Future<Output = DataFusionResult<LogicalPlan>>,
     {
         let snapshot = self.0.snapshots.newest().await?;
-        let context = snapshot.context(self.resources(snapshot.resources())?);
+        let merge_bytes = self.0.options.memory_bytes / MERGE_SHARE;
+        let resources = self.resources(snapshot.resources())?;
+        let context = snapshot.context(resources, self.batch_rows(), merge_bytes);
         let plan = plan(context.clone()).await?;
         SQLOptions::new()
             .with_allow_ddl(false)
@@ -206,6 +217,12 @@ impl QueryService {
             .with_allow_statements(false)
             .verify_plan(&plan)?;
         Ok((context, plan))
+    }
+
+    /// Rows that operators hand on at once. An operator that spills must hold some batches, of rows of any width, within its
+    /// share of the query's memory; and rows of tens of kilobytes, prompts with their answers, are common.
+    fn batch_rows(&self) -> usize {
+        (self.0.options.memory_bytes / BATCH_ROW_BYTES).clamp(BATCH_ROWS.0, BATCH_ROWS.1)
     }
 
     /// Memory and disk for one query, beside the object stores and caches that all share.

@@ -55,9 +55,20 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// A context for one query, with the memory and the disk that it may use.
-    pub fn context(&self, resources: Arc<RuntimeEnv>) -> SessionContext {
+    /// A context for one query, with the memory and the disk that it may use. Rows are handed on in batches of so many, and
+    /// each sort keeps so many bytes for merging what it spilled.
+    pub fn context(
+        &self,
+        resources: Arc<RuntimeEnv>,
+        batch_rows: usize,
+        merge_bytes: usize,
+    ) -> SessionContext {
+        let config = self.state.config().clone();
+        let config = config
+            .with_batch_size(batch_rows)
+            .with_sort_spill_reservation_bytes(merge_bytes);
         let state = SessionStateBuilder::new_from_existing(self.state.clone())
+            .with_config(config)
             .with_runtime_env(resources)
             .build();
         SessionContext::new_with_state(state)
