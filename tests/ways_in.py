@@ -612,13 +612,13 @@ def check_endless_join():
 
 def check_sort_beyond_memory():
     """To be run where server.query.memory and server.query.spill are small."""
-    wide = "SELECT *, repeat(trace_id, 200) AS wide FROM traces"
+    wide = "SELECT trace_id, event_time, repeat(trace_id, 200) AS wide FROM traces, generate_series(1, {})"
     with connect() as connection:
         # What does not fit is spilled, and comes out sorted.
-        rows = connection.execute(f"SELECT trace_id FROM ({wide}) a, generate_series(1, 4) ORDER BY wide, trace_id").fetchall()
+        rows = connection.execute(f"SELECT trace_id FROM ({wide.format(4)}) ORDER BY wide, trace_id").fetchall()
         expect(len(rows) > 1000 and rows == sorted(rows), len(rows))
         with refused((psycopg.errors.OutOfMemory, psycopg.errors.DiskFull), "server.query."):
-            connection.execute(f"SELECT a.* FROM ({wide}) a, generate_series(1, 200) ORDER BY wide, event_time").fetchall()
+            connection.execute(f"SELECT * FROM ({wide.format(200)}) ORDER BY wide, event_time").fetchall()
         expect(connection.execute("SELECT 1").fetchone() == (1,), "the connection lives on")
     wait_for_rest()
 
