@@ -673,7 +673,7 @@ def can_connect():
 
 def check_clients_that_do_not_read():
     """Where server.query.write_timeout is short: their queries end, and the others are served all the while."""
-    large = "SELECT * FROM traces a, generate_series(1, 1000)"
+    large = "SELECT t.* FROM generate_series(1, 1000), traces t"
     limit = within(60)
     streams = []
     if not o.secret:

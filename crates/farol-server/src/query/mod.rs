@@ -44,7 +44,7 @@ use snapshot::Snapshots;
 pub(crate) const STATEMENT_BYTES_MAX: usize = 1 << 20;
 
 /// Of a query's memory, what makes room for a row of a batch.
-const BATCH_ROW_BYTES: usize = 256 << 10;
+const BATCH_ROW_BYTES: usize = 64 << 10;
 
 /// The fewest rows and the most that a batch is planned to have.
 const BATCH_ROWS: (usize, usize) = (256, 8_192);
