@@ -54,7 +54,7 @@ fn two_processes_killed_around_their_commits_tell_each_alert_once() {
     let kafka = RealKafka::shared();
     let more = "outputs: {alerts: told.alerts, metrics: told.metrics}\n\
         ingest: {flush_interval: 100ms, idle_timeout: 1h, watermark_bound: 1s}\njobs: {interval: 50ms}\n\
-        triggers: {max_age: 1d}\n";
+        triggers: {max_age: 1d}\npipelines: {builtin: false}\n";
     let farol = Farol::new(&kafka.brokers(), &[("told.traces", "trace", 2)], more);
     let pipelines = farol.path().join("pipelines");
     fs::create_dir_all(pipelines.join("triggers")).expect("a directory");

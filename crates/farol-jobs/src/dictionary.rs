@@ -10,7 +10,7 @@ use farol_lake::sql::dictionary::{
 use crate::definition::{
     CONTRIBUTIONS, Job, Jobs, Measure, PartialKind, REVISION, WINDOW_END, WINDOW_START, time_type,
 };
-use crate::views::over_jobs;
+use crate::views::{over_jobs, series_schema};
 
 /// The relations that SQL sees of jobs.
 ///
@@ -90,55 +90,25 @@ fn partials(job: &Job) -> Relation {
 }
 
 fn series() -> Relation {
-    let segment = DataType::Map(
-        Field::new(
-            "entries",
-            DataType::Struct(
-                vec![
-                    Field::new("key", DataType::Utf8, false),
-                    Field::new("value", DataType::Utf8, true),
-                ]
-                .into(),
-            ),
-            false,
-        )
-        .into(),
-        false,
-    );
+    let meanings = [
+        "The job.",
+        "The measure, or the partial where that is a number.",
+        "When the window begins.",
+        "When it ends; that instant is not in it.",
+        "The segment: its columns with their values.",
+        "The measure's value, in its own unit.",
+    ];
+    let schema = series_schema();
+    let fields = schema.fields().iter().zip(meanings);
+    let columns =
+        fields.map(|(field, meaning)| column(field.name(), field.data_type(), None, meaning));
     Relation {
         name: "series".to_owned(),
         kind: RelationKind::View,
         description:
             "Every measure of every job in long form: a row for each measure, window and segment."
                 .to_owned(),
-        columns: vec![
-            column("job", &DataType::Utf8, None, "The job."),
-            column(
-                "measure",
-                &DataType::Utf8,
-                None,
-                "The measure, or the partial where that is a number.",
-            ),
-            column(WINDOW_START, &time_type(), None, "When the window begins."),
-            column(
-                WINDOW_END,
-                &time_type(),
-                None,
-                "When it ends; that instant is not in it.",
-            ),
-            column(
-                "segment",
-                &segment,
-                None,
-                "The segment: its columns with their values.",
-            ),
-            column(
-                "value",
-                &DataType::Float64,
-                None,
-                "The measure's value, in its own unit.",
-            ),
-        ],
+        columns: columns.collect(),
     }
 }
 

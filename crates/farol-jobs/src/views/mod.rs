@@ -42,6 +42,7 @@ mod series;
 
 pub(crate) use over_jobs::{OVER_JOBS, over_jobs};
 use series::Series;
+pub(crate) use series::schema as series_schema;
 
 /// The schema that holds the tables of partials.
 const PARTIALS: &str = "partials";
@@ -99,7 +100,7 @@ async fn make_known(context: &SessionContext, jobs: &Jobs, sources: Vec<Source>)
         known.push((job, base));
     }
     context.deregister_table(SERIES)?;
-    if let Some(series) = Series::of(known, context)? {
+    if let Some(series) = Series::of(known)? {
         context.register_table(SERIES, Arc::new(series))?;
     }
     let time_zone = jobs.time_zone();

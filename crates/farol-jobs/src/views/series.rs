@@ -14,7 +14,7 @@ use arrow::compute::and;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::datasource::{TableProvider, TableType, provider_as_source};
 use datafusion::functions::core::expr_fn::{get_field, named_struct};
 use datafusion::functions_nested::expr_fn::make_array;
@@ -24,9 +24,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
-use datafusion::prelude::SessionContext;
 
-use crate::definition::{Job, WINDOW_END, WINDOW_START};
+use crate::definition::{Job, WINDOW_END, WINDOW_START, time_type};
 
 const JOB: &str = "job";
 const MEASURE: &str = "measure";
@@ -50,7 +49,7 @@ pub(super) struct Series {
 
 impl Series {
     /// The series of these jobs; `None` where they have no measures.
-    pub fn of(jobs: Vec<Known>, context: &SessionContext) -> Result<Option<Self>> {
+    pub fn of(jobs: Vec<Known>) -> Result<Option<Self>> {
         let named = jobs.iter().flat_map(|(job, _)| {
             let names = measures_of(job).into_iter();
             names.map(|name| (job.name().to_owned(), name))
@@ -64,16 +63,13 @@ impl Series {
                 Arc::new(StringArray::from(measures)),
             ],
         )?;
-        let every = BooleanArray::from(vec![true; measures.num_rows()]);
-        let Some(plan) = long_of(&jobs, &measures, &every, &[])? else {
+        if measures.num_rows() == 0 {
             return Ok(None);
-        };
-        // The types that the plan will have once it is coerced.
-        let schema = context.state().optimize(&plan)?.schema().inner().clone();
+        }
         Ok(Some(Self {
             jobs,
             measures,
-            schema,
+            schema: schema(),
         }))
     }
 
@@ -143,6 +139,29 @@ impl TableProvider for Series {
     }
 }
 
+/// The view's columns.
+pub fn schema() -> SchemaRef {
+    let of_segment = [
+        Field::new("key", DataType::Utf8, false),
+        Field::new("value", DataType::Utf8, true),
+    ];
+    let entries = Field::new(
+        "entries",
+        DataType::Struct(of_segment.to_vec().into()),
+        false,
+    );
+    let fields = [
+        (JOB, DataType::Utf8),
+        (MEASURE, DataType::Utf8),
+        (WINDOW_START, time_type()),
+        (WINDOW_END, time_type()),
+        (SEGMENT, DataType::Map(Arc::new(entries), false)),
+        (VALUE, DataType::Float64),
+    ];
+    let fields = fields.map(|(name, data_type)| Field::new(name, data_type, true));
+    Arc::new(Schema::new(fields.to_vec()))
+}
+
 /// Whether an expression asks for these columns and no other.
 fn asks_only(filter: &Expr, columns: &[&str]) -> bool {
     let asked = filter.column_refs();
@@ -203,9 +222,16 @@ fn long(
     for filter in filters {
         plan = plan.filter(filter.clone())?;
     }
-    let names = job.segments().iter().map(lit).collect();
-    let values = job.segments().iter().map(ident).collect();
-    let segment = map(names, values).alias(SEGMENT);
+    let segment = if job.segments().is_empty() {
+        let schema = schema();
+        let of_segment = schema.field_with_name(SEGMENT)?.data_type();
+        cast(lit(ScalarValue::Null), of_segment.clone())
+    } else {
+        let names = job.segments().iter().map(lit).collect();
+        let values = job.segments().iter().map(ident).collect();
+        map(names, values)
+    };
+    let segment = segment.alias(SEGMENT);
     let rows = measures.iter().map(|measure| {
         let value = cast(ident(measure), DataType::Float64);
         named_struct(vec![lit(MEASURE), lit(measure), lit(VALUE), value])

@@ -7,12 +7,13 @@ use arrow::array::{
     ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use farol_events::{Kind, table_schema};
-use farol_jobs::views;
+use farol_jobs::step::Runner;
+use farol_jobs::{load, views};
 use farol_lake::Commit;
 use farol_lake::sql::Session;
 use futures::TryStreamExt as _;
 
-use crate::place::{DAY_US, Place, START_US, add, calls, level, shipped};
+use crate::place::{DAY_US, Place, START_US, add, calls, level, shipped, sources};
 use crate::rows;
 
 #[tokio::test]
@@ -179,4 +180,40 @@ async fn what_sql_answers_is_as_it_was() {
         writeln!(told, "{sql}\n{rows}\n").unwrap();
     }
     insta::assert_snapshot!("golden", told);
+}
+
+#[tokio::test]
+async fn every_measure_is_in_the_series_also_of_jobs_without_segments() {
+    let place = Place::new();
+    add(&place.traces().await, &calls(300)).await;
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("jobs")).unwrap();
+    let yaml = "name: whole\nreads: traces\nwindow: 1m\nsegments: []\npartials: {requests: sum, failures: sum}\n\
+                measures: {failure_rate: {expr: failures / requests, unit: ratio}}\n";
+    let sql = "SELECT event_time, 1 AS requests, CASE WHEN status = 'ok' THEN 0 ELSE 1 END AS failures FROM traces";
+    std::fs::write(dir.path().join("jobs/whole.yaml"), yaml).unwrap();
+    std::fs::write(dir.path().join("jobs/whole.sql"), sql).unwrap();
+    let jobs = load(&sources(dir.path(), true)).await.unwrap();
+    for name in ["whole", "performance"] {
+        let job = jobs.get(name).unwrap().clone();
+        level(&mut Runner::open(&place.lake().await, job).await.unwrap()).await;
+    }
+    let ask = async |sql: &str| place.ask_of(&jobs, sql).await;
+    let of_whole = ask("SELECT measure, count(*), count(segment), round(sum(value)) FROM series WHERE job = 'whole' \
+                        AND measure <> 'failure_rate' GROUP BY 1 ORDER BY 1").await;
+    let windows = ask("SELECT count(*) FROM whole").await[0][0].clone();
+    let failures = ask("SELECT CAST(sum(failures) AS DOUBLE) FROM whole").await[0][0].clone();
+    let expected = [
+        ["failures", &windows, "0", &failures],
+        ["requests", &windows, "0", "300.0"],
+    ];
+    assert_eq!(of_whole, expected);
+    // Of all jobs at once, whatever the filter reaches.
+    let both = ask("SELECT job, sum(value) FROM series WHERE measure = 'requests' AND window_start > '2020-01-01' \
+                    GROUP BY 1 HAVING sum(value) > 0 ORDER BY 1").await;
+    assert_eq!(both, [["performance", "300.0"], ["whole", "300.0"]]);
+    let all = ask("SELECT count(DISTINCT job || '.' || measure) > 10 FROM series").await;
+    assert_eq!(all, [["true"]]);
+    let none = ask("SELECT * FROM series WHERE measure = 'nothing'").await;
+    assert!(none.is_empty());
 }
