@@ -121,7 +121,11 @@ fn delays(
 }
 
 fn detector(baseline: f64, changed: f64) -> EDetector {
-    let direction = if changed < baseline { Direction::Decrease } else { Direction::Increase };
+    let direction = if changed < baseline {
+        Direction::Decrease
+    } else {
+        Direction::Increase
+    };
     EDetector::new(direction, baseline, RUN_LENGTH).expect("a baseline in 0 to 1")
 }
 
@@ -130,27 +134,56 @@ fn cusum(baseline: f64, changed: f64) -> BernoulliCusum {
 }
 
 fn without_a_change(seed: u64) {
-    println!("1. Mean run length without a change, {RUNS} runs, asked {RUN_LENGTH} (lower bound, ± standard error)");
-    println!("{:>9} {:>9} {:>18} {:>7} {:>18} {:>9}", "baseline", "looks for", "e-detector", "cut", "CUSUM", "exact");
-    for (baseline, changed) in [(0.5, 0.4), (0.7, 0.6), (0.85, 0.8), (0.95, 0.9), (0.99, 0.95), (0.01, 0.02), (0.2, 0.25)] {
+    println!(
+        "1. Mean run length without a change, {RUNS} runs, asked {RUN_LENGTH} (lower bound, ± standard error)"
+    );
+    println!(
+        "{:>9} {:>9} {:>18} {:>7} {:>18} {:>9}",
+        "baseline", "looks for", "e-detector", "cut", "CUSUM", "exact"
+    );
+    for (baseline, changed) in [
+        (0.5, 0.4),
+        (0.7, 0.6),
+        (0.85, 0.8),
+        (0.95, 0.9),
+        (0.99, 0.95),
+        (0.01, 0.02),
+        (0.2, 0.25),
+    ] {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let e = detector(baseline, changed);
-        let runs: Vec<u64> = (0..RUNS).map(|_| run(&e, CUT, || outcome(&mut rng, baseline))).collect();
+        let runs: Vec<u64> = (0..RUNS)
+            .map(|_| run(&e, CUT, || outcome(&mut rng, baseline)))
+            .collect();
         let c = cusum(baseline, changed);
-        let others: Vec<u64> = (0..RUNS).map(|_| run(&c, CUT, || outcome(&mut rng, baseline))).collect();
+        let others: Vec<u64> = (0..RUNS)
+            .map(|_| run(&c, CUT, || outcome(&mut rng, baseline)))
+            .collect();
         let (mean, error) = mean_with_error(&runs);
         let (other, other_error) = mean_with_error(&others);
         let cut = runs.iter().filter(|run| **run == CUT).count();
-        let looks = if changed < baseline { "decrease" } else { "increase" };
+        let looks = if changed < baseline {
+            "decrease"
+        } else {
+            "increase"
+        };
         let exact = c.average_run_length(baseline).expect("a rate");
-        println!("{baseline:>9} {looks:>9} {mean:>9.0} ± {error:>6.0} {cut:>7} {other:>9.0} ± {other_error:>6.0} {exact:>9.0}");
+        println!(
+            "{baseline:>9} {looks:>9} {mean:>9.0} ± {error:>6.0} {cut:>7} {other:>9.0} ± {other_error:>6.0} {exact:>9.0}"
+        );
     }
 }
 
 fn after_a_change(seed: u64) {
     println!("\n2. Median delay of detection, {RUNS} runs, run length {RUN_LENGTH}");
-    println!("{:>6} {:>6} {:>22} {:>22}", "", "", "change at the start", "after 1,000");
-    println!("{:>6} {:>6} {:>11} {:>10} {:>11} {:>10}", "from", "to", "e-detector", "CUSUM", "e-detector", "CUSUM");
+    println!(
+        "{:>6} {:>6} {:>22} {:>22}",
+        "", "", "change at the start", "after 1,000"
+    );
+    println!(
+        "{:>6} {:>6} {:>11} {:>10} {:>11} {:>10}",
+        "from", "to", "e-detector", "CUSUM", "e-detector", "CUSUM"
+    );
     for means in CHANGES {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let (e, c) = (detector(means.0, means.1), cusum(means.0, means.1));
@@ -165,14 +198,23 @@ fn after_a_change(seed: u64) {
 }
 
 /// Windows until the alarm, in observations at their ends.
-fn run_of_windows(detector: &EDetector, before: u64, size: u64, rng: &mut ChaCha8Rng, means: (f64, f64), cut: u64) -> u64 {
+fn run_of_windows(
+    detector: &EDetector,
+    before: u64,
+    size: u64,
+    rng: &mut ChaCha8Rng,
+    means: (f64, f64),
+    cut: u64,
+) -> u64 {
     let mut detector = detector.clone();
     let mut seen = 0;
     while seen < before + cut {
         let mean = if seen < before { means.0 } else { means.1 };
         let ones = (0..size).filter(|_| rng.random::<f64>() < mean).count() as u64;
         seen += size;
-        detector.observe_window(ones, size).expect("ones among trials");
+        detector
+            .observe_window(ones, size)
+            .expect("ones among trials");
         if detector.is_alarm() {
             if seen <= before {
                 detector.reset();
@@ -185,7 +227,10 @@ fn run_of_windows(detector: &EDetector, before: u64, size: u64, rng: &mut ChaCha
 }
 
 fn by_windows(seed: u64) {
-    println!("\n3. By windows, 0.85 to 0.80 after 1,000: mean run length without a change ({} runs), median delay", RUNS / 4);
+    println!(
+        "\n3. By windows, 0.85 to 0.80 after 1,000: mean run length without a change ({} runs), median delay",
+        RUNS / 4
+    );
     println!("{:>8} {:>18} {:>8}", "window", "run length", "delay");
     let e = detector(0.85, 0.80);
     for size in [10, 50, 200, 1000] {
@@ -197,31 +242,51 @@ fn by_windows(seed: u64) {
         let changed: Vec<u64> = (0..RUNS)
             .map(|_| run_of_windows(&e, BEFORE, size, &mut rng, (0.85, 0.80), CUT))
             .collect();
-        println!("{size:>8} {mean:>9.0} ± {error:>6.0} {:>8}", median(changed));
+        println!(
+            "{size:>8} {mean:>9.0} ± {error:>6.0} {:>8}",
+            median(changed)
+        );
     }
 }
 
 fn of_scores(seed: u64) {
-    println!("\n4. Scores within 0.15 of their mean: mean run length ({} runs), median delay", RUNS / 4);
-    println!("{:>6} {:>6} {:>18} {:>10} {:>12}", "from", "to", "run length", "at start", "after 1,000");
+    println!(
+        "\n4. Scores within 0.15 of their mean: mean run length ({} runs), median delay",
+        RUNS / 4
+    );
+    println!(
+        "{:>6} {:>6} {:>18} {:>10} {:>12}",
+        "from", "to", "run length", "at start", "after 1,000"
+    );
     for means in [(0.85, 0.80), (0.7, 0.65), (0.5, 0.45), (0.3, 0.35)] {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let e = detector(means.0, means.1);
-        let quiet: Vec<u64> = (0..RUNS / 4).map(|_| run(&e, CUT, || score(&mut rng, means.0))).collect();
+        let quiet: Vec<u64> = (0..RUNS / 4)
+            .map(|_| run(&e, CUT, || score(&mut rng, means.0)))
+            .collect();
         let (mean, error) = mean_with_error(&quiet);
         let at_start = median(delays(&e, 0, &mut rng, means, score));
         let later = median(delays(&e, BEFORE, &mut rng, means, score));
-        println!("{:>6} {:>6} {mean:>9.0} ± {error:>6.0} {at_start:>10} {later:>12}", means.0, means.1);
+        println!(
+            "{:>6} {:>6} {mean:>9.0} ± {error:>6.0} {at_start:>10} {later:>12}",
+            means.0, means.1
+        );
     }
 }
 
 fn within_the_budget(seed: u64) {
     let (streams, per_week, weeks) = (100, 2000_u32, 200_u32);
-    println!("\n5. False alarms of {streams} streams with {per_week} observations a week each, {weeks} weeks");
-    println!("{:>8} {:>12} {:>14}", "budget", "run length", "alarms a week");
+    println!(
+        "\n5. False alarms of {streams} streams with {per_week} observations a week each, {weeks} weeks"
+    );
+    println!(
+        "{:>8} {:>12} {:>14}",
+        "budget", "run length", "alarms a week"
+    );
     for budget in [0.5, 1.0, 5.0] {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let length = average_run_length(budget, f64::from(per_week) * f64::from(streams)).expect("a budget");
+        let length =
+            average_run_length(budget, f64::from(per_week) * f64::from(streams)).expect("a budget");
         let mut alarms = 0_u32;
         for stream in 0..streams {
             let rate = 0.5 + 0.49 * f64::from(stream) / f64::from(streams);
@@ -234,13 +299,19 @@ fn within_the_budget(seed: u64) {
                 }
             }
         }
-        println!("{budget:>8} {length:>12.0} {:>14.3}", f64::from(alarms) / f64::from(weeks));
+        println!(
+            "{budget:>8} {length:>12.0} {:>14.3}",
+            f64::from(alarms) / f64::from(weeks)
+        );
     }
 }
 
 fn main() {
     let seed = 20_240_601;
-    println!("State of one detector: {} numbers of 8 bytes in 11 bets, and 5 more", 4 * 11);
+    println!(
+        "State of one detector: {} numbers of 8 bytes in 11 bets, and 5 more",
+        4 * 11
+    );
     without_a_change(seed);
     after_a_change(seed + 1);
     by_windows(seed + 2);

@@ -11,7 +11,7 @@
 //!
 //! An ordinary interval or p-value is right at one sample size fixed beforehand. Looked at every day, it is wrong sooner or
 //! later. A *confidence sequence* with error α contains the truth at **all** times at once with probability 1 − α, so an
-//! experiment may be stopped, or go on, for any reason. The price is a width of about 1.3 to 2 times the ordinary one.
+//! experiment may be stopped, or go on, for any reason. The price is a width of about 1.6 to 2.2 times the ordinary one.
 
 pub mod arm;
 pub mod bernstein_sequence;

@@ -113,7 +113,8 @@ pub fn expected_area_under_curve(scores: &[f64], probabilities: &[f64]) -> Optio
     }
     rows.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (mut positives, mut negatives, mut in_order) = (0.0, 0.0, 0.0);
-    for group in rows.chunk_by(|a, b| a.0 == b.0) {
+    // In ascending order, at least is equal.
+    for group in rows.chunk_by(|a, b| a.0 >= b.0) {
         let here: f64 = group.iter().map(|row| row.1).sum();
         let not_here = group.iter().map(|row| 1.0 - row.1).sum::<f64>();
         in_order += here * (negatives + not_here / 2.0);
@@ -132,12 +133,15 @@ mod tests {
     fn certain_probabilities_are_counts() {
         let found = ExpectedConfusion::of(&[1.0, 1.0, 0.0, 0.0], &[true, false, true, false]);
         let found = found.unwrap();
-        assert_eq!(found.accuracy(), 0.5);
-        assert_eq!(found.accuracy_deviation(), 0.0);
+        assert!((found.accuracy() - 0.5).abs() < 1e-15);
+        assert!(found.accuracy_deviation().abs() < 1e-15);
         assert_eq!(found.precision(), Some(0.5));
         assert_eq!(found.recall(), Some(0.5));
         assert_eq!(found.f1(), Some(0.5));
-        assert_eq!(expected_area_under_curve(&[2.0, 1.0], &[1.0, 0.0]), Some(1.0));
+        assert_eq!(
+            expected_area_under_curve(&[2.0, 1.0], &[1.0, 0.0]),
+            Some(1.0)
+        );
     }
 
     #[test]
@@ -146,7 +150,10 @@ mod tests {
         assert_eq!(ExpectedConfusion::of(&[f64::NAN], &[true]), None);
         assert_eq!(ExpectedConfusion::of(&[1.5], &[true]), None);
         let none = ExpectedConfusion::of(&[0.0], &[false]).unwrap();
-        assert_eq!((none.precision(), none.recall(), none.f1()), (None, None, None));
+        assert_eq!(
+            (none.precision(), none.recall(), none.f1()),
+            (None, None, None)
+        );
         assert_eq!(expected_area_under_curve(&[0.1, 0.2], &[1.0, 1.0]), None);
         assert_eq!(expected_area_under_curve(&[], &[]), None);
     }

@@ -39,7 +39,8 @@ impl IsotonicCalibration {
         rows.sort_by(|a, b| a.0.total_cmp(&b.0));
         let mut unique: Vec<f64> = Vec::new();
         let mut pools: Vec<Pool> = Vec::new();
-        for group in rows.chunk_by(|a, b| a.0 == b.0) {
+        // In ascending order, at least is equal.
+        for group in rows.chunk_by(|a, b| a.0 >= b.0) {
             unique.push(group[0].0);
             pools.push(Pool {
                 sum: group.iter().filter(|row| row.1).count() as f64,

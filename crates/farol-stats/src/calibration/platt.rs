@@ -99,13 +99,16 @@ fn minimize(scores: &[f64], targets: &[f64], start: f64) -> (f64, f64) {
     let (mut slope, mut intercept) = (0.0, start);
     let mut here = place(scores, targets, slope, intercept);
     for _ in 0..MOST_STEPS {
-        let (a, b, c) = here.curvature;
-        let (g, h) = here.gradient;
-        let determinant = a * c - b * b;
+        let (first, both, second) = here.curvature;
+        let gradient = here.gradient;
+        let determinant = first * second - both * both;
         if determinant <= 0.0 {
             break;
         }
-        let step = ((b * h - c * g) / determinant, (b * g - a * h) / determinant);
+        let step = (
+            (both * gradient.1 - second * gradient.0) / determinant,
+            (both * gradient.0 - first * gradient.1) / determinant,
+        );
         let mut size = 1.0;
         let mut next = place(scores, targets, slope + step.0, intercept + step.1);
         for _ in 0..MOST_HALVINGS {
@@ -113,7 +116,12 @@ fn minimize(scores: &[f64], targets: &[f64], start: f64) -> (f64, f64) {
                 break;
             }
             size /= 2.0;
-            next = place(scores, targets, slope + size * step.0, intercept + size * step.1);
+            next = place(
+                scores,
+                targets,
+                slope + size * step.0,
+                intercept + size * step.1,
+            );
         }
         if next.loss > here.loss {
             break;
@@ -136,7 +144,10 @@ mod tests {
     fn one_label_alone_or_one_score_alone_fits_no_curve() {
         assert_eq!(PlattCalibration::fit(&[0.1, 0.2], &[true, true]), None);
         assert_eq!(PlattCalibration::fit(&[0.1, 0.1], &[true, false]), None);
-        assert_eq!(PlattCalibration::fit(&[0.1, f64::NAN], &[true, false]), None);
+        assert_eq!(
+            PlattCalibration::fit(&[0.1, f64::NAN], &[true, false]),
+            None
+        );
         assert_eq!(PlattCalibration::fit(&[0.1], &[true, false]), None);
     }
 

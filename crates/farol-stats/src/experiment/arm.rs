@@ -75,7 +75,11 @@ mod tests {
         assert_eq!(Arm::of_values(&[1.0, f64::INFINITY]), None);
         assert_eq!(Arm::of_successes(1, 1), None);
         assert_eq!(Arm::of_successes(3, 2), None);
-        let empty = Arm { count: 0, mean: 0.0, variance: 0.0 };
+        let empty = Arm {
+            count: 0,
+            mean: 0.0,
+            variance: 0.0,
+        };
         assert_eq!(empty.variance_of_mean(), None);
     }
 }

@@ -39,7 +39,10 @@ impl BernsteinSequence {
             bets: 0.0,
             bet_values: 0.0,
             penalty: 0.0,
-            so_far: Interval { lower: 0.0, upper: 1.0 },
+            so_far: Interval {
+                lower: 0.0,
+                upper: 1.0,
+            },
         })
     }
 

@@ -102,7 +102,11 @@ pub fn adjust(control: Units<'_>, treatment: Units<'_>) -> Option<Adjusted> {
         theta,
         control: adjusted_control,
         treatment: adjusted_treatment,
-        variance_reduction: if unadjusted > 0.0 { 1.0 - adjusted / unadjusted } else { 0.0 },
+        variance_reduction: if unadjusted > 0.0 {
+            1.0 - adjusted / unadjusted
+        } else {
+            0.0
+        },
     })
 }
 
@@ -116,8 +120,14 @@ mod tests {
         let control: Vec<f64> = before.iter().map(|x| 2.0 * x).collect();
         let treatment: Vec<f64> = before.iter().map(|x| 2.0 * x + 0.5).collect();
         let found = adjust(
-            Units { during: &control, before: &before },
-            Units { during: &treatment, before: &before },
+            Units {
+                during: &control,
+                before: &before,
+            },
+            Units {
+                during: &treatment,
+                before: &before,
+            },
         )
         .unwrap();
         assert!((found.theta - 2.0).abs() < 1e-12);
@@ -127,11 +137,44 @@ mod tests {
 
     #[test]
     fn units_that_do_not_fit_give_nothing() {
-        let good = Units { during: &[1.0, 2.0], before: &[1.0, 2.0] };
-        assert_eq!(adjust(good, Units { during: &[1.0], before: &[1.0] }), None);
-        assert_eq!(adjust(good, Units { during: &[1.0, 2.0], before: &[1.0] }), None);
-        assert_eq!(adjust(good, Units { during: &[1.0, f64::NAN], before: &[1.0, 2.0] }), None);
-        let same = Units { during: &[1.0, 2.0], before: &[3.0, 3.0] };
+        let good = Units {
+            during: &[1.0, 2.0],
+            before: &[1.0, 2.0],
+        };
+        assert_eq!(
+            adjust(
+                good,
+                Units {
+                    during: &[1.0],
+                    before: &[1.0]
+                }
+            ),
+            None
+        );
+        assert_eq!(
+            adjust(
+                good,
+                Units {
+                    during: &[1.0, 2.0],
+                    before: &[1.0]
+                }
+            ),
+            None
+        );
+        assert_eq!(
+            adjust(
+                good,
+                Units {
+                    during: &[1.0, f64::NAN],
+                    before: &[1.0, 2.0]
+                }
+            ),
+            None
+        );
+        let same = Units {
+            during: &[1.0, 2.0],
+            before: &[3.0, 3.0],
+        };
         assert_eq!(adjust(same, same), None);
     }
 }

@@ -47,7 +47,11 @@ mod tests {
 
     #[test]
     fn it_is_wider_than_the_interval_for_one_look_but_not_much() {
-        let arm = Arm { count: 1000, mean: 3.0, variance: 4.0 };
+        let arm = Arm {
+            count: 1000,
+            mean: 3.0,
+            variance: 4.0,
+        };
         let found = mean_confidence_interval(&arm, 1000, 0.05).unwrap();
         let once = 2.0 * 1.959_964 * (4.0_f64 / 1000.0).sqrt();
         let ratio = found.width() / once;
@@ -57,11 +61,18 @@ mod tests {
 
     #[test]
     fn arguments_out_of_range_give_nothing() {
-        let arm = Arm { count: 10, mean: 0.0, variance: 1.0 };
+        let arm = Arm {
+            count: 10,
+            mean: 0.0,
+            variance: 1.0,
+        };
         assert_eq!(mean_confidence_interval(&arm, 0, 0.05), None);
         assert_eq!(mean_confidence_interval(&arm, 10, 0.0), None);
         assert_eq!(mean_confidence_interval(&arm, 10, f64::NAN), None);
-        let broken = Arm { variance: f64::NAN, ..arm };
+        let broken = Arm {
+            variance: f64::NAN,
+            ..arm
+        };
         assert_eq!(mean_confidence_interval(&broken, 10, 0.05), None);
     }
 }

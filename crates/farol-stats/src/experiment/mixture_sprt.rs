@@ -103,12 +103,22 @@ mod tests {
 
     #[test]
     fn arms_without_variance_cannot_be_compared() {
-        let still = Arm { count: 5, mean: 1.0, variance: 0.0 };
+        let still = Arm {
+            count: 5,
+            mean: 1.0,
+            variance: 0.0,
+        };
         assert_eq!(compare(&still, &still, 0.1), None);
-        let arm = Arm { variance: 1.0, ..still };
+        let arm = Arm {
+            variance: 1.0,
+            ..still
+        };
         assert_eq!(compare(&arm, &arm, 0.0), None);
         assert_eq!(compare(&arm, &arm, f64::NAN), None);
-        assert_eq!(compare(&arm, &arm, 0.1).unwrap().confidence_interval(1.0), None);
+        assert_eq!(
+            compare(&arm, &arm, 0.1).unwrap().confidence_interval(1.0),
+            None
+        );
     }
 
     proptest! {

@@ -34,16 +34,15 @@ pub fn proportion_ln_e_value(successes: u64, trials: u64, rate: f64) -> Option<f
 /// Assumes outcomes of one rate, independent or at least with that rate given those before.
 ///
 /// `None` where there are more successes than trials or `alpha` is not strictly between 0 and 1.
-pub fn proportion_confidence_interval(
-    successes: u64,
-    trials: u64,
-    alpha: f64,
-) -> Option<Interval> {
+pub fn proportion_confidence_interval(successes: u64, trials: u64, alpha: f64) -> Option<Interval> {
     if successes > trials || !is_error_level(alpha) {
         return None;
     }
     if trials == 0 {
-        return Some(Interval { lower: 0.0, upper: 1.0 });
+        return Some(Interval {
+            lower: 0.0,
+            upper: 1.0,
+        });
     }
     let limit = -alpha.ln();
     let rejected = |rate: f64| {
@@ -85,7 +84,10 @@ mod tests {
     fn no_trials_leave_everything_open() {
         assert_eq!(
             proportion_confidence_interval(0, 0, 0.05),
-            Some(Interval { lower: 0.0, upper: 1.0 })
+            Some(Interval {
+                lower: 0.0,
+                upper: 1.0
+            })
         );
         assert_eq!(proportion_confidence_interval(2, 1, 0.05), None);
         assert_eq!(proportion_confidence_interval(1, 2, 1.5), None);

@@ -81,7 +81,10 @@ pub fn quantile_confidence_ranks(
         return None;
     }
     if count == 0 {
-        return Some(QuantileRanks { lower: None, upper: None });
+        return Some(QuantileRanks {
+            lower: None,
+            upper: None,
+        });
     }
     let strength = mixture_strength(tuned_for as f64, alpha);
     let limit = -(alpha / 2.0).ln();
@@ -121,13 +124,22 @@ mod tests {
 
     #[test]
     fn few_values_leave_the_ends_open() {
-        let open = Some(QuantileRanks { lower: None, upper: None });
+        let open = Some(QuantileRanks {
+            lower: None,
+            upper: None,
+        });
         assert_eq!(quantile_confidence_ranks(0, 0.5, 100, 0.05), open);
         assert_eq!(quantile_confidence_ranks(3, 0.5, 100, 0.05), open);
         assert_eq!(quantile_confidence_ranks(10, 1.0, 100, 0.05), None);
         assert_eq!(quantile_confidence_ranks(10, 0.5, 0, 0.05), None);
-        assert_eq!(quantile_confidence_interval(&[2.0, 1.0], 0.5, 100, 0.05), None);
-        assert_eq!(quantile_confidence_interval(&[f64::NAN], 0.5, 100, 0.05), None);
+        assert_eq!(
+            quantile_confidence_interval(&[2.0, 1.0], 0.5, 100, 0.05),
+            None
+        );
+        assert_eq!(
+            quantile_confidence_interval(&[f64::NAN], 0.5, 100, 0.05),
+            None
+        );
     }
 
     proptest! {

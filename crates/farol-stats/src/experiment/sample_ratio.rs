@@ -31,7 +31,9 @@ pub struct ChiSquare {
 
 /// The planned shares made to sum to 1; `None` where there are fewer than two, the lengths differ, or one is not positive.
 fn shares(counts: &[u64], planned: &[f64]) -> Option<Vec<f64>> {
-    let positive = planned.iter().all(|share| share.is_finite() && *share > 0.0);
+    let positive = planned
+        .iter()
+        .all(|share| share.is_finite() && *share > 0.0);
     if counts.len() < 2 || counts.len() != planned.len() || !positive {
         return None;
     }

@@ -27,7 +27,28 @@ struct Bet {
     weight: f64,
     on_one: f64,
     on_zero: f64,
+    /// The sum, over all starts, of the product of the factors since.
     value: f64,
+    /// The largest of these products, and the number of observations before its start.
+    largest: f64,
+    largest_start: u64,
+}
+
+impl Bet {
+    /// Follows the largest product over `product`, made of the observations after the first `before`.
+    fn follow_largest(&mut self, product: f64, before: u64) {
+        if self.largest <= 1.0 {
+            self.largest = 1.0;
+            self.largest_start = before;
+        }
+        self.largest = (self.largest * product).min(MOST);
+    }
+
+    fn reset(&mut self) {
+        self.value = 0.0;
+        self.largest = 0.0;
+        self.largest_start = 0;
+    }
 }
 
 /// Watches a mean of values in 0 to 1: a rate of yes and no, or a bounded score.
@@ -68,12 +89,14 @@ impl EDetector {
                     on_one: alternative.on_one,
                     on_zero: alternative.on_zero,
                     value: 0.0,
+                    largest: 0.0,
+                    largest_start: 0,
                 })
                 .collect(),
         })
     }
 
-    /// Takes one observation, 0 to 1, and gives the detector's value after it. `None`, and no change, where the
+    /// Takes one observation, 0 to 1 (a score on another scale is brought to it first), and gives the detector's value after it. `None`, and no change, where the
     /// observation is outside (or NaN): unknown is not 0.
     pub fn observe(&mut self, value: f64) -> Option<f64> {
         if !(0.0..=1.0).contains(&value) {
@@ -82,6 +105,7 @@ impl EDetector {
         for bet in &mut self.bets {
             let factor = value * bet.on_one + (1.0 - value) * bet.on_zero;
             bet.value = (factor * (bet.value + 1.0)).min(MOST);
+            bet.follow_largest(factor, self.observations);
         }
         self.observations += 1;
         Some(self.value())
@@ -92,8 +116,9 @@ impl EDetector {
     /// one is exactly one observation. `None`, and no change, where there are more ones than trials.
     ///
     /// The guarantee stays, in observations, with alarms looked for at the ends of windows only: any set of factors has
-    /// a product of mean at most 1 without a change, so the mean over orders has the same bound as each order. The value
-    /// does depend on where windows end: of two windows the first is known to come first.
+    /// a product of mean at most 1 without a change, so the mean over orders has the same bound as each order. It assumes
+    /// that the number of trials does not depend on how they turn out. The value does depend on where windows end: of two
+    /// windows the first is known to come first.
     ///
     /// The work grows with the square root of `trials`.
     pub fn observe_window(&mut self, ones: u64, trials: u64) -> Option<f64> {
@@ -103,9 +128,14 @@ impl EDetector {
         }
         for bet in &mut self.bets {
             let product = (ones as f64 * bet.on_one.ln() + zeros as f64 * bet.on_zero.ln()).exp();
-            let before = if bet.value > 0.0 { bet.value * product } else { 0.0 };
+            let before = if bet.value > 0.0 {
+                bet.value * product
+            } else {
+                0.0
+            };
             let within = window::starts_within(bet.on_one, bet.on_zero, ones, zeros);
             bet.value = (before + within).min(MOST);
+            bet.follow_largest(product, self.observations);
         }
         self.observations += trials;
         Some(self.value())
@@ -130,14 +160,28 @@ impl EDetector {
     /// Starts again, as after an alarm: the next run has the same guarantee.
     pub fn reset(&mut self) {
         self.observations = 0;
-        for bet in &mut self.bets {
-            bet.value = 0.0;
-        }
+        self.bets.iter_mut().for_each(Bet::reset);
     }
 
     /// How many observations were taken since the start or the last reset.
     pub fn observations(&self) -> u64 {
         self.observations
+    }
+
+    /// How many observations ago the change most likely began, if there is one: the start with the largest likelihood
+    /// ratio, for the alternative that holds most of the value. With windows it is the start of one. `None` before the
+    /// first observation.
+    ///
+    /// It is an estimate without a guarantee: for a small change, off by hundreds of observations.
+    ///
+    /// Source: D. V. Hinkley, "Inference about the change-point in a sequence of random variables", Biometrika 57 (1970).
+    pub fn likely_change(&self) -> Option<u64> {
+        let weighted = |bet: &&Bet| bet.weight * bet.value;
+        let most = self
+            .bets
+            .iter()
+            .max_by(|a, b| weighted(a).total_cmp(&weighted(b)))?;
+        (self.observations > 0).then(|| self.observations - most.largest_start)
     }
 
     /// The bound on the mean without a change.

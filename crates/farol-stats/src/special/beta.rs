@@ -27,8 +27,7 @@ fn stirling_correction(x: f64) -> f64 {
     let square = 1.0 / (x * x);
     (1.0 / 12.0
         - square
-            * (1.0 / 360.0
-                - square * (1.0 / 1260.0 - square * (1.0 / 1680.0 - square / 1188.0))))
+            * (1.0 / 360.0 - square * (1.0 / 1260.0 - square * (1.0 / 1680.0 - square / 1188.0))))
         / x
 }
 

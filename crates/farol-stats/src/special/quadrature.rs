@@ -16,8 +16,7 @@ static RULE: LazyLock<[(f64, f64); NODES]> = LazyLock::new(|| {
     let mut rule = [(0.0, 0.0); NODES];
     for (place, entry) in rule.iter_mut().enumerate() {
         // The usual first guess of a root, good enough for Newton's method to find each root once.
-        let mut node =
-            (std::f64::consts::PI * (place as f64 + 0.75) / (NODES as f64 + 0.5)).cos();
+        let mut node = (std::f64::consts::PI * (place as f64 + 0.75) / (NODES as f64 + 0.5)).cos();
         for _ in 0..8 {
             let (value, slope) = legendre(node);
             node -= value / slope;
