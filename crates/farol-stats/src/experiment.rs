@@ -55,7 +55,7 @@ fn is_error_level(alpha: f64) -> bool {
 /// `tuned_for` observations.
 ///
 /// Source: S. R. Howard, A. Ramdas, J. McAuliffe, J. Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence
-/// sequences", Annals of Statistics 49 (2021), section 3.5, with the expansion of the Lambert function.
+/// sequences", Annals of Statistics 49 (2021), on tuning mixtures, with the expansion of the Lambert function.
 fn mixture_strength(tuned_for: f64, alpha: f64) -> f64 {
     let twice = -2.0 * alpha.ln();
     tuned_for / (twice + twice.ln_1p())

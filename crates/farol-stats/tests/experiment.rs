@@ -21,7 +21,7 @@ const TOLERANCE: f64 = 1e-9;
 #[derive(Deserialize)]
 struct Mean {
     count: u64,
-    mean: f64,
+    observed: f64,
     variance: f64,
     tuned_for: u64,
     alpha: f64,
@@ -146,7 +146,7 @@ fn the_mean_sequence_is_the_integrated_mixture() {
     for case in golden().means {
         let arm = Arm {
             count: case.count,
-            mean: case.mean,
+            mean: case.observed,
             variance: case.variance,
         };
         let found = mean_confidence_interval(&arm, case.tuned_for, case.alpha);

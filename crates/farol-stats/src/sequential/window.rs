@@ -14,17 +14,54 @@
 
 use crate::special::quadrature::integrate;
 
+/// The lowest degree that one panel of the rule is not exact for.
+const EXACT_BELOW: f64 = 40.0;
+/// Panels begin this many times the integrand's scale wide, beside its peak.
+const FIRST_PANEL: f64 = 4.0;
+
 /// The sum over j from 1 to n of the mean product of j factors, where `ones` factors are `on_one` and `zeros` are
-/// `on_zero`. Infinite where it is beyond what a number holds.
+/// `on_zero`, one of the two above 1 and the other below. Infinite where it is beyond what a number holds.
 pub(super) fn starts_within(on_one: f64, on_zero: f64, ones: u64, zeros: u64) -> f64 {
     let (ones, zeros) = (ones as f64, zeros as f64);
+    let (one_less, zero_less) = (on_one - 1.0, on_zero - 1.0);
     let trials = ones + zeros;
-    // The product is smooth on the scale of 1 / √n, so panels grow with √n.
-    let panels = (trials.sqrt() / 3.0).ceil() as usize;
-    let product = |t: f64| {
-        (ones * (t * (on_one - 1.0)).ln_1p() + zeros * (t * (on_zero - 1.0)).ln_1p()).exp()
-    };
-    ((trials + 1.0) * integrate(product, 0.0, 1.0, panels) - 1.0).max(0.0)
+    let product = |t: f64| (ones * (t * one_less).ln_1p() + zeros * (t * zero_less).ln_1p()).exp();
+    // Of so few trials it is a polynomial that one panel integrates exactly.
+    if trials < EXACT_BELOW {
+        let area = integrate(product, 0.0, 1.0, 1);
+        return ((trials + 1.0) * area - 1.0).max(0.0);
+    }
+    // The logarithm is concave, with its peak where its slope is 0, or at an end.
+    let peak = -(ones * one_less + zeros * zero_less) / (one_less * zero_less * trials);
+    let peak = peak.clamp(0.0, 1.0);
+    let (one_slope, zero_slope) = (
+        one_less / (1.0 + peak * one_less),
+        zero_less / (1.0 + peak * zero_less),
+    );
+    let slope = (ones * one_slope + zeros * zero_slope).abs();
+    let curvature = ones * one_slope.powi(2) + zeros * zero_slope.powi(2);
+    let scale = 1.0 / (slope + curvature.sqrt());
+    let area =
+        side(&product, peak, -1.0, peak, scale) + side(&product, peak, 1.0, 1.0 - peak, scale);
+    ((trials + 1.0) * area - 1.0).max(0.0)
+}
+
+/// The integral from `peak` over `length` into a direction (1 or −1), by panels that double: away from its peak a function
+/// with a concave logarithm falls at least as fast as an exponential.
+fn side(product: &impl Fn(f64) -> f64, peak: f64, direction: f64, length: f64, scale: f64) -> f64 {
+    let (mut area, mut reached, mut width) = (0.0, 0.0, FIRST_PANEL * scale);
+    while reached < length {
+        let next = (reached + width).min(length);
+        area += integrate(
+            |distance| product(peak + direction * distance),
+            reached,
+            next,
+            1,
+        );
+        reached = next;
+        width *= 2.0;
+    }
+    area
 }
 
 #[cfg(test)]
@@ -49,6 +86,27 @@ mod tests {
             means = next;
         }
         means[1..=n].iter().sum()
+    }
+
+    #[test]
+    fn large_windows_are_integrated_as_well_as_by_many_panels() {
+        for (a, b, ones, zeros) in [
+            (0.9, 1.6, 850_000, 150_000),
+            (0.94, 1.3, 850_000, 150_000),
+            (0.1, 6.0, 42_000, 7_600),
+            (0.999, 40.0, 999_000, 27),
+        ] {
+            let product = |t: f64| {
+                let ln = f64::from(ones) * (t * (a - 1.0_f64)).ln_1p()
+                    + f64::from(zeros) * (t * (b - 1.0_f64)).ln_1p();
+                ln.exp()
+            };
+            let n = f64::from(ones + zeros);
+            let expected = (n + 1.0) * integrate(product, 0.0, 1.0, 20_000) - 1.0;
+            let found = starts_within(a, b, ones as u64, zeros as u64);
+            let close = (found - expected).abs() <= 1e-9 * (1.0 + expected);
+            assert!(close && expected > 1.0, "{a} {b}: {found} {expected}");
+        }
     }
 
     proptest! {

@@ -41,7 +41,7 @@ def means(rng) -> list[dict]:
     for count, tuned_for, alpha in [(2, 100, 0.05), (50, 100, 0.05), (1000, 500, 0.01), (100000, 1000, 0.1)]:
         mean, variance = float(rng.normal()), float(rng.gamma(2))
         radius = normal_mixture(count, variance, tuned_for, alpha)
-        cases.append({"count": count, "mean": mean, "variance": variance, "tuned_for": tuned_for, "alpha": alpha,
+        cases.append({"count": count, "observed": mean, "variance": variance, "tuned_for": tuned_for, "alpha": alpha,
                       "lower": mean - radius, "upper": mean + radius})
     return cases
 
