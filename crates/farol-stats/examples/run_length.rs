@@ -228,18 +228,19 @@ fn run_of_windows(
 
 fn by_windows(seed: u64) {
     println!(
-        "\n3. By windows, 0.85 to 0.80 after 1,000: mean run length without a change ({} runs), median delay",
-        RUNS / 4
+        "\n3. By windows, 0.85 to 0.80 after 1,000: mean run length without a change ({} runs), median delay ({})",
+        RUNS / 4,
+        4 * RUNS
     );
     println!("{:>8} {:>18} {:>8}", "window", "run length", "delay");
     let e = detector(0.85, 0.80);
-    for size in [10, 50, 200, 1000] {
+    for size in [1, 10, 50, 200, 1000] {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let quiet: Vec<u64> = (0..RUNS / 4)
             .map(|_| run_of_windows(&e, 0, size, &mut rng, (0.85, 0.85), CUT))
             .collect();
         let (mean, error) = mean_with_error(&quiet);
-        let changed: Vec<u64> = (0..RUNS)
+        let changed: Vec<u64> = (0..4 * RUNS)
             .map(|_| run_of_windows(&e, BEFORE, size, &mut rng, (0.85, 0.80), CUT))
             .collect();
         println!(
@@ -250,7 +251,10 @@ fn by_windows(seed: u64) {
 }
 
 fn of_scores(seed: u64) {
-    println!("\n4. Scores within 0.15 of their mean: mean run length ({RUNS} runs), median delay");
+    println!(
+        "\n4. Scores within 0.15 of their mean: mean run length ({} runs), median delay",
+        4 * RUNS
+    );
     println!(
         "{:>6} {:>6} {:>18} {:>10} {:>12}",
         "from", "to", "run length", "at start", "after 1,000"
@@ -258,7 +262,7 @@ fn of_scores(seed: u64) {
     for means in [(0.85, 0.80), (0.7, 0.65), (0.5, 0.45), (0.3, 0.35)] {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let e = detector(means.0, means.1);
-        let quiet: Vec<u64> = (0..RUNS)
+        let quiet: Vec<u64> = (0..4 * RUNS)
             .map(|_| run(&e, CUT, || score(&mut rng, means.0)))
             .collect();
         let (mean, error) = mean_with_error(&quiet);

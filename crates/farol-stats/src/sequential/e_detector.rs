@@ -8,6 +8,10 @@
 //!   Σ weight_i · value_i ──≥ average run length?──▶ alarm ──reset──▶ 0
 //! ```
 //!
+//! At a run length of 100,000 the median delay for a rate that falls from 0.85 to 0.80 after 1,000 observations is about
+//! 550 observations, that of a CUSUM tuned to just this change about 510; where the rate is low from the start on, about
+//! 670 and 560. `examples/run_length.rs` prints other rates.
+//!
 //! Source: J. Shin, A. Ramdas, A. Rinaldo, "E-detectors: a nonparametric framework for sequential change detection", New
 //! England Journal of Statistics in Data Science (2023; arXiv:2203.03532): the Shiryaev–Roberts e-detector, mixed over a
 //! grid of alternatives; factors by betting as in I. Waudby-Smith, A. Ramdas, "Estimating means of bounded random
