@@ -1,0 +1,105 @@
+//! Dealing pooled values anew: a table that could as well have been, had nothing changed.
+//!
+//! ```text
+//! pooled counts, window's size ──hypergeometric, category by category──▶ window's counts; the rest is the reference's
+//! ```
+//!
+//! Under no change every choice of the window's values among the pooled ones is equally likely. Given both margins the
+//! window's counts are then multivariate hypergeometric, however sparse they are, and that is drawn exactly, at a cost
+//! that depends on the categories and not on the values.
+
+use rand::Rng;
+use rand_distr::Hypergeometric;
+
+/// Pooled counts to deal from.
+pub(super) struct Dealing {
+    pooled: Vec<u64>,
+    window: u64,
+}
+
+impl Dealing {
+    /// From the counts of both sides, which are of one length.
+    pub fn of(reference: &[u64], window: &[u64]) -> Self {
+        let pairs = reference.iter().zip(window);
+        Self {
+            pooled: pairs.map(|(r, w)| r + w).collect(),
+            window: window.iter().sum(),
+        }
+    }
+
+    /// Draws a table into the two slices.
+    pub fn deal(&self, generator: &mut impl Rng, reference: &mut [u64], window: &mut [u64]) {
+        let mut left: u64 = self.pooled.iter().sum();
+        let mut wanted = self.window;
+        for (place, &count) in self.pooled.iter().enumerate() {
+            let taken = hypergeometric(generator, left, count, wanted);
+            window[place] = taken;
+            reference[place] = count - taken;
+            left -= count;
+            wanted -= taken;
+        }
+    }
+}
+
+/// How many of `marked` among `all` are in a draw of `drawn` without replacement.
+fn hypergeometric(generator: &mut impl Rng, all: u64, marked: u64, drawn: u64) -> u64 {
+    if marked == 0 || drawn == 0 {
+        return 0;
+    }
+    if marked == all {
+        return drawn;
+    }
+    // A few marked values are placed one by one, which is quicker than preparing the sampler.
+    if marked <= 8 {
+        let mut taken = 0;
+        for before in 0..marked {
+            taken += u64::from(generator.random_range(0..all - before) < drawn - taken);
+        }
+        return taken;
+    }
+    Hypergeometric::new(all, marked, drawn).map_or(0, |law| generator.sample(law))
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    #[test]
+    fn margins_are_kept_and_means_and_variances_are_the_laws() {
+        // Both ways of drawing, and a category that leaves few.
+        let pooled_reference = [3, 30, 400, 0, 67];
+        let pooled_window = [2, 20, 100, 0, 78];
+        let dealing = Dealing::of(&pooled_reference, &pooled_window);
+        let mut generator = ChaCha8Rng::seed_from_u64(1);
+        let (mut reference, mut window) = ([0; 5], [0; 5]);
+        let (mut sums, mut squares) = ([0.0; 5], [0.0; 5]);
+        const ROUNDS: f64 = 20_000.0;
+        for _ in 0..ROUNDS as u32 {
+            dealing.deal(&mut generator, &mut reference, &mut window);
+            assert_eq!(window.iter().sum::<u64>(), 200);
+            for place in 0..5 {
+                assert_eq!(
+                    reference[place] + window[place],
+                    pooled_reference[place] + pooled_window[place]
+                );
+                sums[place] += window[place] as f64;
+                squares[place] += (window[place] as f64).powi(2);
+            }
+        }
+        for place in 0..5 {
+            let share = (pooled_reference[place] + pooled_window[place]) as f64 / 700.0;
+            let mean = 200.0 * share;
+            let variance = mean * (1.0 - share) * 500.0 / 699.0;
+            let found = sums[place] / ROUNDS;
+            assert!(
+                (found - mean).abs() <= 5.0 * (variance / ROUNDS).sqrt(),
+                "{place}"
+            );
+            let spread = squares[place] / ROUNDS - found.powi(2);
+            assert!((spread - variance).abs() <= 0.06 * variance, "{place}");
+        }
+    }
+}
