@@ -9,7 +9,7 @@
 //! that depends on the categories and not on the values.
 
 use rand::Rng;
-use rand_distr::Hypergeometric;
+use statrs::function::factorial::ln_factorial;
 
 /// Pooled counts to deal from.
 pub(super) struct Dealing {
@@ -49,7 +49,7 @@ fn hypergeometric(generator: &mut impl Rng, all: u64, marked: u64, drawn: u64) -
     if marked == all {
         return drawn;
     }
-    // A few marked values are placed one by one, which is quicker than preparing the sampler.
+    // A few marked values are placed one by one, which is quicker than a probability.
     if marked <= 8 {
         let mut taken = 0;
         for before in 0..marked {
@@ -57,7 +57,45 @@ fn hypergeometric(generator: &mut impl Rng, all: u64, marked: u64, drawn: u64) -
         }
         return taken;
     }
-    Hypergeometric::new(all, marked, drawn).map_or(0, |law| generator.sample(law))
+    from_the_mode(generator.random(), all, marked, drawn)
+}
+
+/// Inversion: probabilities are taken from `uniform`, the mode's first and then outwards, until nothing is left of it. Takes
+/// about as many steps as the standard deviation.
+fn from_the_mode(uniform: f64, all: u64, marked: u64, drawn: u64) -> u64 {
+    let (lowest, highest) = ((marked + drawn).saturating_sub(all), marked.min(drawn));
+    let ln_choose = |n: u64, k: u64| ln_factorial(n) - ln_factorial(k) - ln_factorial(n - k);
+    let [population, of_marked, of_drawn] = [all, marked, drawn].map(|count| count as f64);
+    let mode = ((of_drawn + 1.0) * (of_marked + 1.0) / (population + 2.0)) as u64;
+    let mode = mode.clamp(lowest, highest);
+    let ln_mode =
+        ln_choose(marked, mode) + ln_choose(all - marked, drawn - mode) - ln_choose(all, drawn);
+    let (mut low, mut high) = (mode, mode);
+    let (mut at_low, mut at_high) = (ln_mode.exp(), ln_mode.exp());
+    let mut left = uniform - at_low;
+    // Neighbours' probabilities have the ratio of these two products.
+    let up = |k: f64| (of_marked - k) * (of_drawn - k);
+    let down = |k: f64| k * (population - of_marked - of_drawn + k);
+    while left >= 0.0 && (low > lowest || high < highest) {
+        if high < highest {
+            at_high *= up(high as f64) / down(high as f64 + 1.0);
+            high += 1;
+            left -= at_high;
+            if left < 0.0 {
+                return high;
+            }
+        }
+        if low > lowest {
+            at_low *= down(low as f64) / up(low as f64 - 1.0);
+            low -= 1;
+            left -= at_low;
+            if left < 0.0 {
+                return low;
+            }
+        }
+    }
+    // Either the mode took all of it, or rounding left a part below 1e-10 that belongs nowhere.
+    mode
 }
 
 #[cfg(test)]

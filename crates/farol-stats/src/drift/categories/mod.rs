@@ -20,7 +20,7 @@ mod new_categories;
 mod pooling;
 
 pub use chi_square::{ChiSquare, chi_square_homogeneity};
-pub use comparison::{Comparison, Measure, NullKind, asymptotic_null, compare};
+pub use comparison::{Comparison, FULL_CELL, Measure, NullKind, asymptotic_null, compare};
 pub use divergence::{jensen_shannon, population_stability_index};
 pub use new_categories::{Proportion, clopper_pearson, new_category_mass};
 pub use pooling::{MINIMUM_EXPECTED, pool_sparse};
