@@ -8,6 +8,8 @@ mod decision;
 mod numbers;
 #[path = "drift/sketches.rs"]
 mod sketches;
+#[path = "drift/vectors.rs"]
+mod vectors;
 
 /// Fails unless two figures agree, relative to the expected where that is above 1.
 fn assert_close(found: f64, expected: f64, tolerance: f64, what: &str) {

@@ -13,11 +13,16 @@
 //! hand, and its effect is what is above the mean of that null. All assume independent values and a reference that is like
 //! for like; traffic differs by hour and weekday, and no test here knows that.
 
+pub mod area_under_curve;
 pub mod categories;
 pub mod decision;
 pub mod distribution;
+pub mod domain_classifier;
 mod kolmogorov_distribution;
 pub mod kolmogorov_smirnov;
+pub mod logistic;
 pub mod resampling;
+pub mod rows;
+pub mod vectors;
 pub mod wasserstein;
 pub mod wasserstein_test;

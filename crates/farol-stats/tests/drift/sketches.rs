@@ -22,7 +22,7 @@ fn sketched(values: &[f64], relative: f64) -> Distribution {
     let mut steps: Vec<(f64, u64)> = Vec::new();
     for (value, count) in bins.into_iter().zip(1..) {
         match steps.last_mut() {
-            Some(last) if last.0 == value => last.1 = count,
+            Some(last) if last.0.total_cmp(&value).is_eq() => last.1 = count,
             _ => steps.push((value, count)),
         }
     }

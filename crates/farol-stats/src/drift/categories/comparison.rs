@@ -132,14 +132,13 @@ pub fn compare(
     let asymptotic = is_full(&reference, &window)
         .then(|| asymptotic_null(measure, statistic, (n, m), cells))
         .flatten();
-    let (expected, p_value, null) = match asymptotic {
-        Some((expected, p_value)) => (expected, p_value, NullKind::ChiSquare(cells as u64 - 1)),
-        None => {
-            let (expected, p_value) =
-                resampled_null(measure, statistic, &reference, &window, resampling)?;
-            (expected, p_value, NullKind::Resampled)
-        }
+    let null = if asymptotic.is_some() {
+        NullKind::ChiSquare(cells as u64 - 1)
+    } else {
+        NullKind::Resampled
     };
+    let (expected, p_value) = asymptotic
+        .or_else(|| resampled_null(measure, statistic, &reference, &window, resampling))?;
     let scale = measure.to_effect(n as f64, m as f64);
     Some(Comparison {
         statistic,

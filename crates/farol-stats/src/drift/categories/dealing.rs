@@ -105,6 +105,8 @@ mod tests {
 
     use super::*;
 
+    const ROUNDS: f64 = 20_000.0;
+
     #[test]
     fn margins_are_kept_and_means_and_variances_are_the_laws() {
         // Both ways of drawing, and a category that leaves few.
@@ -114,7 +116,6 @@ mod tests {
         let mut generator = ChaCha8Rng::seed_from_u64(1);
         let (mut reference, mut window) = ([0; 5], [0; 5]);
         let (mut sums, mut squares) = ([0.0; 5], [0.0; 5]);
-        const ROUNDS: f64 = 20_000.0;
         for _ in 0..ROUNDS as u32 {
             dealing.deal(&mut generator, &mut reference, &mut window);
             assert_eq!(window.iter().sum::<u64>(), 200);
