@@ -17,7 +17,8 @@ use statrs::function::gamma::ln_gamma;
 /// Above this many values the one-sided sum is replaced by its asymptotic form, whose relative error falls as 1/n.
 const SUM_AT_MOST: u64 = 100_000;
 
-/// P(D ≥ x) for n values, n ≥ 1. The absolute error is below 1e-10 up to n = 100,000 and below 1e-6 beyond.
+/// P(D ≥ x) for n values, n ≥ 1. Up to n = 140 the absolute error is that of rounding. Beyond, in the body, it is that of
+/// the series: below 2e-6, falling as 1/n². In the tail beyond n = 100,000 the relative error is below 1e-3 down to 1e-13.
 pub(super) fn survival(n: u64, x: f64) -> f64 {
     let count = n as f64;
     let scaled = count * x;

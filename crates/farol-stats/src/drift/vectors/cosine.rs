@@ -45,7 +45,42 @@ pub fn cosine_test(
 
 #[cfg(test)]
 mod tests {
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+    use rand_distr::StandardNormal;
+
     use super::*;
+
+    /// Vectors of five around a centre.
+    fn around(centre: [f64; 5], count: usize, seed: u64) -> Vec<f64> {
+        let mut generator = ChaCha8Rng::seed_from_u64(seed);
+        (0..count)
+            .flat_map(|_| centre.map(|at| at + generator.sample::<f64, _>(StandardNormal)))
+            .collect()
+    }
+
+    #[test]
+    fn the_level_holds_and_a_turned_centre_is_seen() {
+        let here = [1.0, 0.5, 0.0, -0.5, 0.2];
+        let there = [0.0, 0.5, 1.0, -0.5, 0.2];
+        let mut alarms = 0;
+        for seed in 0..60 {
+            let reference = around(here, 100, 3 * seed);
+            let reference = Rows::new(&reference, 5).unwrap();
+            let test = |window: &[f64]| {
+                let resampling = Resampling { rounds: 199, seed };
+                let window = Rows::new(window, 5).unwrap();
+                cosine_test(reference, window, 0.05, resampling).unwrap()
+            };
+            let same = test(&around(here, 40, 3 * seed + 1));
+            alarms += u32::from(same.p_value <= 0.05);
+            let turned = test(&around(there, 40, 3 * seed + 2));
+            assert!(turned.statistic > turned.threshold.unwrap());
+            assert!(turned.p_value <= 0.01 && turned.effect >= 0.1);
+        }
+        // Binomial(60, 0.05) exceeds 9 with a chance of 0.0009.
+        assert!(alarms <= 9, "{alarms}");
+    }
 
     #[test]
     fn directions() {
