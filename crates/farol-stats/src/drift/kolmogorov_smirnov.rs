@@ -25,7 +25,7 @@ pub fn kolmogorov_smirnov(reference: &Distribution, window: &Distribution) -> f6
 }
 
 /// P(D ≥ the statistic) under no change for samples of n and m, by Kolmogorov's distribution at the effective size
-/// n·m / (n + m), rounded. `None` where a size is 0 or the statistic is not within 0 and 1.
+/// n·m / (n + m), rounded and at least 1. `None` where a size is 0 or the statistic is not within 0 and 1.
 ///
 /// Good for n·m / (n + m) above some tens. Equals `scipy.stats.ks_2samp(method="asymp")`.
 pub fn kolmogorov_smirnov_p_value(statistic: f64, n: u64, m: u64) -> Option<f64> {

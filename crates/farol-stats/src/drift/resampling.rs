@@ -24,18 +24,18 @@ pub struct Resampling {
 impl Resampling {
     /// Draws the null distribution of a statistic.
     pub(super) fn draw(&self, mut statistic: impl FnMut(&mut ChaCha8Rng) -> f64) -> Null {
-        let mut generator = self.generator();
+        let mut generator = generator(self.seed);
         let mut draws: Vec<f64> = (0..self.rounds)
             .map(|_| statistic(&mut generator))
             .collect();
         draws.sort_unstable_by(f64::total_cmp);
         Null { draws }
     }
+}
 
-    /// The generator at its start.
-    pub(super) fn generator(&self) -> ChaCha8Rng {
-        ChaCha8Rng::seed_from_u64(self.seed)
-    }
+/// The generator of a seed, at its start.
+pub(super) fn generator(seed: u64) -> ChaCha8Rng {
+    ChaCha8Rng::seed_from_u64(seed)
 }
 
 /// Draws of a statistic under no change, in order.

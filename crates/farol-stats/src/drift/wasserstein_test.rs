@@ -8,7 +8,7 @@
 //!    └─ pooled F, a Brownian bridge on it ×R ──┴──▶ the same
 //! ```
 //!
-//! Two samples of one distribution are never equal: at n = m = 100 their W is about 0.16 standard deviations. So the mean
+//! Two samples of one distribution are never equal: at n = m = 100 their W is about 0.18 standard deviations. So the mean
 //! under no change is subtracted. A true shift is then understated, by less than that mean.
 
 use rand::Rng;

@@ -106,6 +106,35 @@ mod tests {
     use super::*;
 
     const ROUNDS: f64 = 20_000.0;
+    const POINTS: u32 = 200_000;
+
+    fn choose(n: u64, k: u64) -> u128 {
+        (0..u128::from(k)).fold(1, |sum, j| sum * (u128::from(n) - j) / (j + 1))
+    }
+
+    #[test]
+    fn inversion_gives_every_count_its_share_of_the_uniform() {
+        // Wide, at either edge of what is possible, and with both sides cut.
+        for (all, marked, drawn) in [(40, 15, 12), (60, 50, 30), (30, 9, 28), (100, 10, 3)] {
+            let mut counts = vec![0_u32; marked as usize + 1];
+            for point in 0..POINTS {
+                let uniform = (f64::from(point) + 0.5) / f64::from(POINTS);
+                counts[from_the_mode(uniform, all, marked, drawn) as usize] += 1;
+            }
+            for (taken, count) in (0_u64..).zip(counts) {
+                let ways = if taken <= drawn && drawn - taken <= all - marked {
+                    choose(marked, taken) * choose(all - marked, drawn - taken)
+                } else {
+                    0
+                };
+                let expected = f64::from(POINTS) * ways as f64 / choose(all, drawn) as f64;
+                assert!(
+                    (f64::from(count) - expected).abs() <= 1.0,
+                    "{taken}: {count} {expected}"
+                );
+            }
+        }
+    }
 
     #[test]
     fn margins_are_kept_and_means_and_variances_are_the_laws() {

@@ -14,7 +14,7 @@ use rand::Rng;
 use super::VectorTest;
 use super::means::null_of_means;
 use super::random_features::RandomFeatures;
-use crate::drift::resampling::Resampling;
+use crate::drift::resampling::{Resampling, generator};
 use crate::drift::rows::Rows;
 
 /// The median distance of pairs of vectors, for a bandwidth: of all pairs where there are at most `pairs`, else of as many
@@ -32,7 +32,7 @@ pub fn median_distance(rows: Rows, pairs: usize, seed: u64) -> Option<f64> {
             .map(|(a, b)| between(a, b))
             .collect()
     } else {
-        let mut generator = Resampling { rounds: 0, seed }.generator();
+        let mut generator = generator(seed);
         (0..pairs)
             .map(|_| {
                 let a = generator.random_range(0..count);
@@ -89,8 +89,8 @@ pub fn random_feature_discrepancy(
 
 /// Tests MMD² by random features against windows of the same size out of the reference.
 ///
-/// The effect is √(MMD² − expected), so that it grows as a shift does: about 0.4 for a shift of one dimension by a standard
-/// deviation. `None` where a width is not that of the features or there are no rounds. Assumes independent vectors. Takes
+/// The effect is √(MMD² − expected), so that it grows as a shift does: about 0.4 where normal values of one
+/// dimension shift by their standard deviation. `None` where a width is not that of the features or there are no rounds. Assumes independent vectors. Takes
 /// rounds · (n + m) · features steps.
 pub fn discrepancy_test(
     reference: Rows,

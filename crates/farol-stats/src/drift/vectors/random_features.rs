@@ -11,7 +11,7 @@
 use rand::Rng;
 use rand_distr::StandardNormal;
 
-use crate::drift::resampling::Resampling;
+use crate::drift::resampling::generator;
 use crate::drift::rows::Rows;
 
 /// Frequencies drawn for a kernel.
@@ -27,7 +27,7 @@ impl RandomFeatures {
         if width == 0 || count == 0 || !bandwidth.is_finite() || bandwidth <= 0.0 {
             return None;
         }
-        let mut generator = Resampling { rounds: 0, seed }.generator();
+        let mut generator = generator(seed);
         let frequencies = (0..width * count)
             .map(|_| generator.sample::<f64, _>(StandardNormal) / bandwidth)
             .collect();

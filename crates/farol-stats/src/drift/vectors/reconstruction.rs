@@ -18,7 +18,7 @@ use rand::Rng;
 use rand::seq::SliceRandom;
 
 use super::VectorTest;
-use crate::drift::resampling::Resampling;
+use crate::drift::resampling::{Resampling, generator};
 use crate::drift::rows::Rows;
 
 /// The main directions of a set of vectors.
@@ -75,7 +75,7 @@ pub fn reconstruction_test(
     resampling: Resampling,
 ) -> Option<VectorTest> {
     let mut places: Vec<usize> = (0..reference.count()).collect();
-    places.shuffle(&mut resampling.generator());
+    places.shuffle(&mut generator(resampling.seed));
     let (fitted, left_out) = places.split_at(places.len() / 2);
     let model = Reconstruction::fit_some(reference, fitted, components)?;
     let after = model.errors(window)?;
