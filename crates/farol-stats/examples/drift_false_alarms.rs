@@ -56,7 +56,10 @@ fn main() {
         .nth(1)
         .and_then(|text| text.parse().ok())
         .unwrap_or(500);
-    println!("{ROUNDS} tables dealt for each test; rates in percent\n");
+    let error = 100.0 * (0.05 * 0.95 / f64::from(simulations)).sqrt();
+    println!(
+        "{ROUNDS} tables dealt for each test; rates in percent; 5 has a standard error of {error:.1}\n"
+    );
     let same = |n| n;
     no_change("mix one over rank", 1.0, &SIZES, same, simulations);
     no_change("uniform mix", 0.0, &SIZES, same, simulations);
