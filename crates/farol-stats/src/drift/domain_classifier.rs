@@ -55,6 +55,10 @@ pub fn domain_classifier(
         return None;
     }
     let matrix = scaled(reference, window);
+    // Values near to a double's largest overflow.
+    if matrix.iter().any(|value| !value.is_finite()) {
+        return None;
+    }
     let mut labels = vec![false; reference.count()];
     labels.resize(matrix.nrows(), true);
     // The observed folds come from a seed of their own, so that they are not those of the first draw.

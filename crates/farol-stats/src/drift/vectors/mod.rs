@@ -14,6 +14,7 @@
 pub mod cosine;
 pub mod maximum_mean_discrepancy;
 mod means;
+mod principal_components;
 pub mod random_features;
 pub mod reconstruction;
 

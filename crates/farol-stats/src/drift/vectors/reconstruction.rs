@@ -1,7 +1,7 @@
 //! Errors of reconstruction: how much of a vector the reference's main directions do not explain.
 //!
 //! ```text
-//! reference ─┬─ half ──linfa's PCA──▶ mean, k directions ─┐
+//! reference ─┬─ half ──PCA──────────▶ mean, k directions ─┐
 //!            ├─ other half ───────────────────────────────┼──▶ errors ──mean──▶ e₀ ─┐
 //! window ────┴────────────────────────────────────────────┴──▶ errors ──mean──▶ e₁ ─┴──▶ e₁ / e₀ − 1 ──bootstrap──▶ p
 //! ```
@@ -10,54 +10,50 @@
 //! directions, and not a change within the main ones. Source: I. Jolliffe, "Principal Component Analysis" (2002); for
 //! drift S. Rabanser, S. Günnemann, Z. Lipton, "Failing loudly", NeurIPS (2019).
 
-use linfa::Dataset;
-use linfa::traits::Fit;
-use linfa_reduction::Pca;
-use ndarray::{Array1, ArrayView1};
 use rand::Rng;
 use rand::seq::SliceRandom;
 
 use super::VectorTest;
+use super::principal_components::principal_components;
 use crate::drift::resampling::{Resampling, generator};
 use crate::drift::rows::Rows;
 
 /// The main directions of a set of vectors.
 #[derive(Debug, Clone)]
 pub struct Reconstruction {
-    pca: Pca<f64>,
+    mean: Vec<f64>,
+    directions: Vec<Vec<f64>>,
 }
 
 impl Reconstruction {
-    /// Fits the mean and as many directions as `components`. `None` where they are none, more than the width or as many as
-    /// the rows or more, or the decomposition fails.
+    /// Fits the mean and as many directions as `components`, or fewer where the rows have no more. `None` where they are
+    /// none, more than the width or as many as the rows or more, or a square overflows.
     pub fn fit(rows: Rows, components: usize) -> Option<Self> {
-        let all: Vec<usize> = (0..rows.count()).collect();
-        Self::fit_some(rows, &all, components)
-    }
-
-    fn fit_some(rows: Rows, places: &[usize], components: usize) -> Option<Self> {
-        if components == 0 || components > rows.width() || components >= places.len() {
+        if components == 0 || components > rows.width() || components >= rows.count() {
             return None;
         }
-        let matrix = rows.matrix_of(places);
-        let pca = Pca::params(components).fit(&Dataset::from(matrix)).ok()?;
-        let sound = pca.components().iter().all(|value| value.is_finite());
-        (sound && pca.components().nrows() == components).then_some(Self { pca })
+        let mean = rows.mean();
+        let directions = principal_components(rows, &mean, components)?;
+        Some(Self { mean, directions })
     }
 
     /// For each row the squared distance to its reconstruction, divided by the width. `None` where the width is another.
     pub fn errors(&self, rows: Rows) -> Option<Vec<f64>> {
-        if rows.width() != self.pca.mean().len() {
+        if rows.width() != self.mean.len() {
             return None;
         }
         Some(rows.each().map(|row| self.error(row)).collect())
     }
 
     fn error(&self, row: &[f64]) -> f64 {
-        let centred: Array1<f64> = &ArrayView1::from(row) - self.pca.mean();
-        let along = self.pca.components().dot(&centred);
-        let rest = &centred - &along.dot(self.pca.components());
-        rest.dot(&rest) / row.len() as f64
+        let mut rest: Vec<f64> = row.iter().zip(&self.mean).map(|(x, m)| x - m).collect();
+        for direction in &self.directions {
+            let along: f64 = rest.iter().zip(direction).map(|(x, d)| x * d).sum();
+            for (x, d) in rest.iter_mut().zip(direction) {
+                *x -= along * d;
+            }
+        }
+        rest.iter().map(|x| x * x).sum::<f64>() / row.len() as f64
     }
 }
 
@@ -77,7 +73,13 @@ pub fn reconstruction_test(
     let mut places: Vec<usize> = (0..reference.count()).collect();
     places.shuffle(&mut generator(resampling.seed));
     let (fitted, left_out) = places.split_at(places.len() / 2);
-    let model = Reconstruction::fit_some(reference, fitted, components)?;
+    let rows: Vec<&[f64]> = reference.each().collect();
+    let half: Vec<f64> = fitted
+        .iter()
+        .flat_map(|place| rows[*place])
+        .copied()
+        .collect();
+    let model = Reconstruction::fit(Rows::new(&half, reference.width())?, components)?;
     let after = model.errors(window)?;
     let all = model.errors(reference)?;
     let before: Vec<f64> = left_out.iter().map(|place| all[*place]).collect();
@@ -100,7 +102,7 @@ fn mean(errors: &[f64]) -> f64 {
 }
 
 fn relative_increase(before: f64, after: f64) -> Option<f64> {
-    (before > 0.0).then(|| after / before - 1.0)
+    (before > 0.0 && before.is_finite() && after.is_finite()).then(|| after / before - 1.0)
 }
 
 #[cfg(test)]
