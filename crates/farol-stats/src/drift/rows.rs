@@ -1,7 +1,7 @@
 //! Rows of numbers as one plain slice, checked once: a table of columns, or vectors of one width.
 //!
 //! ```text
-//! [a b c | d e f | …]  width 3 ──checked──▶ Rows ──▶ row after row, or ndarray's matrix for linfa
+//! [a b c | d e f | …]  width 3 ──checked──▶ Rows ──▶ row after row, or ndarray's matrix
 //! ```
 
 use ndarray::Array2;
