@@ -128,7 +128,7 @@ fn out_of_fold_area(
         let (left_out, seen): (Vec<usize>, Vec<usize>) =
             (0..labels.len()).partition(|row| fold_of[*row] == fold);
         let seen_labels: Vec<bool> = seen.iter().map(|row| labels[*row]).collect();
-        let model = Logistic::fit_matrix(matrix.select(Axis(0), &seen), &seen_labels, PENALTY)?;
+        let model = Logistic::fit_matrix(&matrix.select(Axis(0), &seen), &seen_labels, PENALTY)?;
         let (mut positive, mut negative) = (Vec::new(), Vec::new());
         for row in left_out {
             let score = model.log_odds(matrix.row(row).as_slice()?);

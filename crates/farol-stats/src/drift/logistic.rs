@@ -29,11 +29,11 @@ impl Logistic {
     /// not above 0, or a figure overflows. Equals scikit-learn's `LogisticRegression(C=1 / penalty)`.
     pub fn fit(rows: Rows, labels: &[bool], penalty: f64) -> Option<Self> {
         let all: Vec<usize> = (0..rows.count()).collect();
-        Self::fit_matrix(rows.matrix_of(&all), labels, penalty)
+        Self::fit_matrix(&rows.matrix_of(&all), labels, penalty)
     }
 
     /// The same of a matrix with a row for each label.
-    pub(super) fn fit_matrix(matrix: Array2<f64>, labels: &[bool], penalty: f64) -> Option<Self> {
+    pub(super) fn fit_matrix(matrix: &Array2<f64>, labels: &[bool], penalty: f64) -> Option<Self> {
         let both = labels.contains(&true) && labels.contains(&false);
         if !both || labels.len() != matrix.nrows() || penalty.is_nan() || penalty <= 0.0 {
             return None;
@@ -41,12 +41,12 @@ impl Logistic {
         let width = matrix.ncols();
         // The intercept is the last weight.
         let mut weights = vec![0.0; width + 1];
-        let mut loss = loss_of(&matrix, labels, penalty, &weights);
+        let mut loss = loss_of(matrix, labels, penalty, &weights);
         for _ in 0..STEPS {
-            let (gradient, curvature) = derivatives(&matrix, labels, penalty, &weights);
+            let (gradient, curvature) = derivatives(matrix, labels, penalty, &weights);
             let step = solve(curvature, gradient)?;
             let Some((next, next_loss)) = descend(&weights, &step, loss, |weights| {
-                loss_of(&matrix, labels, penalty, weights)
+                loss_of(matrix, labels, penalty, weights)
             }) else {
                 break;
             };
