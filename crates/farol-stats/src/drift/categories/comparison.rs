@@ -27,7 +27,7 @@ pub const FULL_CELL: f64 = 100.0;
 pub enum Measure {
     /// The Population Stability Index in nats, of pooled cells.
     PopulationStabilityIndex,
-    /// The Jensen–Shannon divergence in nats, of all categories as they are. The one to choose where in doubt.
+    /// The Jensen–Shannon divergence in nats, of all categories as they are: neither pooled nor smoothed.
     JensenShannon,
     /// Pearson's X², of pooled cells.
     ChiSquare,
