@@ -1,5 +1,6 @@
 //! Statistics: plain slices in, numbers out. No I/O, and nothing here knows of tables or of Kafka.
 //!
+//! * [`drift`] says whether a window differs from its reference: numbers, categories, many columns and vectors.
 //! * [`sequential`] watches rates and bounded scores, with a stated number of false alarms.
 //! * [`calibration`] makes probabilities of a classifier's scores, and from them its performance without labels.
 //! * [`experiment`] compares variants with results that may be looked at whenever one likes.
@@ -9,6 +10,7 @@
 //! made it (`tests/golden`).
 
 pub mod calibration;
+pub mod drift;
 pub mod experiment;
 pub mod overlap;
 pub mod sequential;
