@@ -1,0 +1,3 @@
+//! Anomalies of time series.
+
+pub mod windows;
