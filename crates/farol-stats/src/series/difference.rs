@@ -1,0 +1,64 @@
+//! What changed since the same time yesterday.
+//!
+//! ```text
+//! value ──▶ − mean of the same quarter of an hour a day ago ──▶ / robust scale ──▶ score
+//!   └─▶ mean of this quarter of an hour: 96 a day, each kept until it comes round again
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+use super::scale::RobustScale;
+
+const DAY_SECONDS: i64 = 86_400;
+const BINS: usize = 96;
+
+/// The seasonal difference in robust scales: value minus the mean of the same quarter of an hour one day earlier.
+///
+/// Source: seasonal differencing, G. E. P. Box, G. M. Jenkins, "Time Series Analysis: Forecasting and Control" (1970).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SeasonalDifference {
+    /// The last full mean of each bin; NaN until there is one, kept from JSON's null by `filled`.
+    means: Vec<f32>,
+    filled: Vec<bool>,
+    bin: usize,
+    day: i64,
+    sum: f64,
+    count: u32,
+    scale: RobustScale,
+}
+
+impl Default for SeasonalDifference {
+    fn default() -> Self {
+        Self {
+            means: vec![0.0; BINS],
+            filled: vec![false; BINS],
+            bin: 0,
+            day: i64::MIN,
+            sum: 0.0,
+            count: 0,
+            scale: RobustScale::new(1000),
+        }
+    }
+}
+
+impl SeasonalDifference {
+    /// The difference in scales; `None` while the time of day has not been seen before.
+    pub fn observe(&mut self, time: i64, value: f64) -> Option<f64> {
+        let bin = time.rem_euclid(DAY_SECONDS) as usize * BINS / DAY_SECONDS as usize;
+        let day = time.div_euclid(DAY_SECONDS);
+        if (bin, day) != (self.bin, self.day) {
+            if self.count > 0 {
+                self.means[self.bin] = (self.sum / f64::from(self.count)) as f32;
+                self.filled[self.bin] = true;
+            }
+            (self.bin, self.day, self.sum, self.count) = (bin, day, 0.0, 0);
+        }
+        self.sum += value;
+        self.count += 1;
+        if !self.filled[bin] {
+            return None;
+        }
+        let before = f64::from(self.means[bin]);
+        Some(self.scale.score(value - before, before))
+    }
+}

@@ -1,0 +1,70 @@
+//! How far the latest subsequence is from the ones like it.
+//!
+//! ```text
+//! value ──▶ ring of the last 192 ──▶ latest 6 against each earlier 6 ──▶ distance to the 3rd nearest ──▶ / scale ──▶ score
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+use super::scale::RobustScale;
+
+const KEPT: usize = 192;
+const LENGTH: usize = 6;
+const NEIGHBOURS: usize = 3;
+
+/// The distance from the latest subsequence to its third nearest earlier one, in robust scales of such distances.
+///
+/// Subsequences that overlap the latest are no neighbours.
+///
+/// Source: S. Ramaswamy et al., "Efficient algorithms for mining outliers from large data sets" (2000); for series, E.
+/// Burnaev, V. Ishimtsev, "Conformalized density- and distance-based anomaly detection in time-series data" (2016).
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct NearestSubsequences {
+    values: Vec<f32>,
+    next: usize,
+    scale: Option<RobustScale>,
+}
+
+impl NearestSubsequences {
+    /// The distance in scales; `None` until 48 values have come.
+    pub fn observe(&mut self, value: f64) -> Option<f64> {
+        if self.values.len() < KEPT {
+            self.values.push(value as f32);
+        } else {
+            self.values[self.next] = value as f32;
+        }
+        self.next = (self.next + 1) % KEPT;
+        let count = self.values.len();
+        if count < 48 {
+            return None;
+        }
+        // Places count back from the latest value: 0 is the latest.
+        let at = |back: usize| self.values[(self.next + KEPT - 1 - back) % KEPT];
+        let mut latest = [0.0_f32; LENGTH];
+        for (back, value) in latest.iter_mut().enumerate() {
+            *value = at(back);
+        }
+        let mut nearest = [f32::INFINITY; NEIGHBOURS];
+        for start in LENGTH..=count - LENGTH {
+            let mut distance = 0.0;
+            for (back, value) in latest.iter().enumerate() {
+                let difference = value - at(start + back);
+                distance += difference * difference;
+            }
+            insert(&mut nearest, distance);
+        }
+        let distance = f64::from(nearest[NEIGHBOURS - 1]).sqrt();
+        let scale = self.scale.get_or_insert_with(|| RobustScale::new(1000));
+        Some(scale.score(distance, value))
+    }
+}
+
+/// Keeps the smallest values, in order.
+fn insert(smallest: &mut [f32; NEIGHBOURS], value: f32) {
+    let mut value = value;
+    for kept in smallest {
+        if value < *kept {
+            std::mem::swap(kept, &mut value);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Residuals against what is usual at this time of day and on this day of the week.
+//!
+//! ```text
+//!                 ┌── level: slow mean ───────────────┐
+//! time ──▶ bin ──▶│   day: 48 half hours ─────────────┼──▶ expected ──▶ residual / scale of the half hour ──▶ score
+//!                 └── week: 8 kinds of day × 12 bins ─┘                    │
+//!                         ▲ the eighth is a holiday        cut at 4 scales └──▶ learned by all three
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+use super::scale::RobustScale;
+
+const DAY_SECONDS: i64 = 86_400;
+const DAY_BINS: usize = 48;
+const WEEK_BINS: usize = 12;
+/// Monday to Sunday, and holidays.
+const DAY_KINDS: usize = 8;
+/// The kind of day that a holiday is.
+pub const HOLIDAY: usize = 7;
+
+/// The kind of day of a time in seconds since 1970 in the zone that the seasons follow: 0 is Monday, 6 Sunday.
+pub fn weekday(time: i64) -> usize {
+    // 1970-01-01 was a Thursday.
+    (time.div_euclid(DAY_SECONDS) + 3).rem_euclid(7) as usize
+}
+
+/// Robust residual against an additive seasonal baseline.
+///
+/// Assumes that seasons follow the clock of `time`: shift it by the zone's offset if they do not follow UTC. Sudden values
+/// are learned only as far as four scales.
+///
+/// Source: additive exponential smoothing with multiple seasons (J. W. Taylor, "Short-term electricity demand forecasting
+/// using double seasonal exponential smoothing", 2003), made robust by cutting residuals (S. Gelper et al., 2010).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SeasonalBaseline {
+    level: f64,
+    seen: u32,
+    day: Vec<f32>,
+    day_scale: Vec<f32>,
+    day_visits: Vec<u8>,
+    week: Vec<f32>,
+    scale: RobustScale,
+    last_bin: Option<(i64, usize)>,
+}
+
+impl Default for SeasonalBaseline {
+    fn default() -> Self {
+        Self {
+            level: 0.0,
+            seen: 0,
+            day: vec![0.0; DAY_BINS],
+            day_scale: vec![0.0; DAY_BINS],
+            day_visits: vec![0; DAY_BINS],
+            week: vec![0.0; WEEK_BINS * DAY_KINDS],
+            scale: RobustScale::new(1000),
+            last_bin: None,
+        }
+    }
+}
+
+impl SeasonalBaseline {
+    /// The residual in scales of a value at a time; `None` until a day has been seen. `holiday` says that the day is to be
+    /// compared with holidays and not with its weekday.
+    pub fn observe(&mut self, time: i64, value: f64, holiday: bool) -> Option<f64> {
+        let of_day = time.rem_euclid(DAY_SECONDS) as usize;
+        let bin = of_day * DAY_BINS / DAY_SECONDS as usize;
+        let kind = if holiday { HOLIDAY } else { weekday(time) };
+        let week = kind * WEEK_BINS + of_day * WEEK_BINS / DAY_SECONDS as usize;
+        if self.seen == 0 {
+            self.level = value;
+        }
+        let visit = (time.div_euclid(DAY_SECONDS), bin);
+        if self.last_bin != Some(visit) {
+            self.last_bin = Some(visit);
+            self.day_visits[bin] = self.day_visits[bin].saturating_add(1);
+        }
+        let visits = f64::from(self.day_visits[bin]);
+        let expected = self.level + f64::from(self.day[bin]) + f64::from(self.week[week]);
+        let residual = value - expected;
+        let overall = self.scale.value(self.level);
+        let own = f64::from(self.day_scale[bin]);
+        let scale = if visits > 2.0 {
+            0.5 * (own + overall)
+        } else {
+            overall
+        };
+        let score = residual.abs() / scale.max(1e-12);
+        self.scale.score(residual, self.level);
+        let cut = if visits > 2.0 {
+            residual.clamp(-4.0 * scale, 4.0 * scale)
+        } else {
+            residual
+        };
+        self.learn(bin, week, visits, cut);
+        (self.day_visits[bin] > 1).then_some(score)
+    }
+
+    fn learn(&mut self, bin: usize, week: usize, visits: f64, residual: f64) {
+        self.seen = self.seen.saturating_add(1);
+        let rate = (1.0 / f64::from(self.seen)).max(0.002);
+        self.level += rate * residual;
+        let rate = (0.3 / visits).max(0.03);
+        self.day[bin] += (rate * residual) as f32;
+        self.day_scale[bin] += (rate * (residual.abs() - f64::from(self.day_scale[bin]))) as f32;
+        if self.seen > 7 * 24 {
+            self.week[week] += (0.02 * residual) as f32;
+        }
+    }
+}
