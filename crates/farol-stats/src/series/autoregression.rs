@@ -8,7 +8,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Detector;
 use super::scale::RobustScale;
+
+/// The largest entry that the inverse may grow to.
+const LARGEST_INVERSE: f64 = 1e4;
 
 /// Linear regression of a target on features, learned one row at a time, old rows forgotten exponentially.
 ///
@@ -17,9 +21,9 @@ use super::scale::RobustScale;
 /// Source: S. Haykin, "Adaptive Filter Theory" (the exponentially weighted recursive least squares algorithm).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RecursiveLeastSquares {
-    weights: Vec<f32>,
+    weights: Vec<f64>,
     /// The inverse of the weighted second moments, row by row.
-    inverse: Vec<f32>,
+    inverse: Vec<f64>,
     forgetting: f64,
 }
 
@@ -29,7 +33,7 @@ impl RecursiveLeastSquares {
     pub fn new(features: usize, forgetting: f64, initial_variance: f64) -> Self {
         let mut inverse = vec![0.0; features * features];
         for place in 0..features {
-            inverse[place * features + place] = initial_variance as f32;
+            inverse[place * features + place] = initial_variance;
         }
         Self {
             weights: vec![0.0; features],
@@ -39,14 +43,14 @@ impl RecursiveLeastSquares {
     }
 
     /// The weights so far.
-    pub fn weights(&self) -> &[f32] {
+    pub fn weights(&self) -> &[f64] {
         &self.weights
     }
 
     /// The forecast of a row's target.
     pub fn predict(&self, features: &[f64]) -> f64 {
         let pairs = self.weights.iter().zip(features);
-        pairs.map(|(weight, feature)| f64::from(*weight) * feature).sum()
+        pairs.map(|(weight, feature)| weight * feature).sum()
     }
 
     /// Learns that `features` came with a target that the forecast missed by `error`.
@@ -58,18 +62,18 @@ impl RecursiveLeastSquares {
         let moved: Vec<f64> = self
             .inverse
             .chunks_exact(size)
-            .map(|row| row.iter().zip(features).map(|(a, b)| f64::from(*a) * b).sum())
+            .map(|row| row.iter().zip(features).map(|(a, b)| a * b).sum())
             .collect();
         let spread: f64 = moved.iter().zip(features).map(|(a, b)| a * b).sum();
         let denominator = self.forgetting + spread;
         for (weight, gain) in self.weights.iter_mut().zip(&moved) {
-            *weight += (gain / denominator * error) as f32;
+            *weight += gain / denominator * error;
         }
         for (row, left) in self.inverse.chunks_exact_mut(size).zip(&moved) {
             for (cell, right) in row.iter_mut().zip(&moved) {
-                let value = (f64::from(*cell) - left * right / denominator) / self.forgetting;
+                let value = (*cell - left * right / denominator) / self.forgetting;
                 // Forgetting inflates directions that are not excited; the cap keeps them finite.
-                *cell = value.clamp(-1e4, 1e4) as f32;
+                *cell = value.clamp(-LARGEST_INVERSE, LARGEST_INVERSE);
             }
         }
     }
@@ -103,9 +107,9 @@ impl Default for Autoregression {
     }
 }
 
-impl Autoregression {
-    /// The residual in scales; `None` until twice as many values as weights have come.
-    pub fn observe(&mut self, value: f64) -> Option<f64> {
+impl Detector for Autoregression {
+    /// The residual in scales; `None` for the first 18 values.
+    fn score(&mut self, _time: i64, value: f64) -> Option<f64> {
         if self.seen == 0 {
             self.level = value;
         }

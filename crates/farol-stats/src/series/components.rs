@@ -8,6 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Detector;
 use super::scale::RobustScale;
 
 /// Principal components of rows that come one at a time.
@@ -16,9 +17,9 @@ use super::scale::RobustScale;
 /// 25 (2003).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct IncrementalComponents {
-    mean: Vec<f32>,
+    mean: Vec<f64>,
     /// Each component as a row, as long as its eigenvalue.
-    components: Vec<f32>,
+    components: Vec<f64>,
     count: usize,
     seen: u32,
     memory: u32,
@@ -43,7 +44,7 @@ impl IncrementalComponents {
         self.seen = self.seen.saturating_add(1).min(self.memory);
         let rate = 1.0 / f64::from(self.seen);
         for (mean, value) in self.mean.iter_mut().zip(row) {
-            *mean += (rate * (value - f64::from(*mean))) as f32;
+            *mean += rate * (value - *mean);
         }
         let mut rest: Vec<f64> = self.centred(row);
         for place in 0..self.count {
@@ -51,13 +52,13 @@ impl IncrementalComponents {
             let norm = norm(component);
             if norm < 1e-12 {
                 for (entry, value) in component.iter_mut().zip(&rest) {
-                    *entry = *value as f32;
+                    *entry = *value;
                 }
                 break;
             }
             let along = dot(component, &rest) / norm;
             for (entry, value) in component.iter_mut().zip(&rest) {
-                *entry = ((1.0 - rate) * f64::from(*entry) + rate * along * value) as f32;
+                *entry = (1.0 - rate) * *entry + rate * along * value;
             }
             remove(component, &mut rest);
         }
@@ -69,7 +70,7 @@ impl IncrementalComponents {
         let rows = self.components.chunks_exact(self.mean.len());
         rows.map(|row| {
             let norm = norm(row).max(1e-300);
-            row.iter().map(|value| f64::from(*value) / norm).collect()
+            row.iter().map(|value| value / norm).collect()
         })
         .collect()
     }
@@ -84,27 +85,27 @@ impl IncrementalComponents {
 
     fn centred(&self, row: &[f64]) -> Vec<f64> {
         let pairs = row.iter().zip(&self.mean);
-        pairs.map(|(value, mean)| value - f64::from(*mean)).collect()
+        pairs.map(|(value, mean)| value - mean).collect()
     }
 }
 
-fn dot(component: &[f32], row: &[f64]) -> f64 {
-    component.iter().zip(row).map(|(a, b)| f64::from(*a) * b).sum()
+fn dot(component: &[f64], row: &[f64]) -> f64 {
+    component.iter().zip(row).map(|(a, b)| a * b).sum()
 }
 
-fn norm(component: &[f32]) -> f64 {
-    component.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt()
+fn norm(component: &[f64]) -> f64 {
+    component.iter().map(|value| value * value).sum::<f64>().sqrt()
 }
 
 /// Takes out of a row what lies along a component.
-fn remove(component: &[f32], rest: &mut [f64]) {
+fn remove(component: &[f64], rest: &mut [f64]) {
     let norm = norm(component);
     if norm < 1e-12 {
         return;
     }
     let along = dot(component, rest) / norm;
     for (value, entry) in rest.iter_mut().zip(component) {
-        *value -= along * f64::from(*entry) / norm;
+        *value -= along * entry / norm;
     }
 }
 
@@ -130,9 +131,9 @@ impl Default for SubsequenceComponents {
     }
 }
 
-impl SubsequenceComponents {
+impl Detector for SubsequenceComponents {
     /// The unexplained length in scales; `None` for the first 48 values.
-    pub fn observe(&mut self, value: f64) -> Option<f64> {
+    fn score(&mut self, _time: i64, value: f64) -> Option<f64> {
         self.seen = self.seen.saturating_add(1);
         if self.last.len() == LENGTH {
             self.last.remove(0);

@@ -1,23 +1,24 @@
 //! What changed since the same time yesterday.
 //!
 //! ```text
-//! value ──▶ − mean of the same quarter of an hour a day ago ──▶ / robust scale ──▶ score
-//!   └─▶ mean of this quarter of an hour: 96 a day, each kept until it comes round again
+//! value ──▶ − mean of the same half hour a day ago ──▶ / robust scale ──▶ score
+//!   └─▶ mean of this half hour: 48 a day, each kept until it comes round again
 //! ```
 
 use serde::{Deserialize, Serialize};
 
+use super::Detector;
 use super::scale::RobustScale;
 
 const DAY_SECONDS: i64 = 86_400;
-const BINS: usize = 96;
+const BINS: usize = 48;
 
-/// The seasonal difference in robust scales: value minus the mean of the same quarter of an hour one day earlier.
+/// The seasonal difference in robust scales: value minus the mean of the same half hour one day earlier.
 ///
 /// Source: seasonal differencing, G. E. P. Box, G. M. Jenkins, "Time Series Analysis: Forecasting and Control" (1970).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SeasonalDifference {
-    /// The last full mean of each bin; NaN until there is one, kept from JSON's null by `filled`.
+    /// The last full mean of each bin, where `filled` says that there is one.
     means: Vec<f32>,
     filled: Vec<bool>,
     bin: usize,
@@ -41,9 +42,9 @@ impl Default for SeasonalDifference {
     }
 }
 
-impl SeasonalDifference {
+impl Detector for SeasonalDifference {
     /// The difference in scales; `None` while the time of day has not been seen before.
-    pub fn observe(&mut self, time: i64, value: f64) -> Option<f64> {
+    fn score(&mut self, time: i64, value: f64) -> Option<f64> {
         let bin = time.rem_euclid(DAY_SECONDS) as usize * BINS / DAY_SECONDS as usize;
         let day = time.div_euclid(DAY_SECONDS);
         if (bin, day) != (self.bin, self.day) {

@@ -1,14 +1,15 @@
 //! How far the latest subsequence is from the ones like it.
 //!
 //! ```text
-//! value ──▶ ring of the last 192 ──▶ latest 6 against each earlier 6 ──▶ distance to the 3rd nearest ──▶ / scale ──▶ score
+//! value ──▶ ring of the last 128 ──▶ latest 6 against each earlier 6 ──▶ distance to the 3rd nearest ──▶ / scale ──▶ score
 //! ```
 
 use serde::{Deserialize, Serialize};
 
+use super::Detector;
 use super::scale::RobustScale;
 
-const KEPT: usize = 192;
+const KEPT: usize = 128;
 const LENGTH: usize = 6;
 const NEIGHBOURS: usize = 3;
 
@@ -25,9 +26,9 @@ pub struct NearestSubsequences {
     scale: Option<RobustScale>,
 }
 
-impl NearestSubsequences {
+impl Detector for NearestSubsequences {
     /// The distance in scales; `None` until 48 values have come.
-    pub fn observe(&mut self, value: f64) -> Option<f64> {
+    fn score(&mut self, _time: i64, value: f64) -> Option<f64> {
         if self.values.len() < KEPT {
             self.values.push(value as f32);
         } else {
@@ -39,12 +40,12 @@ impl NearestSubsequences {
             return None;
         }
         // Places count back from the latest value: 0 is the latest.
-        let at = |back: usize| self.values[(self.next + KEPT - 1 - back) % KEPT];
-        let mut latest = [0.0_f32; LENGTH];
+        let at = |back: usize| f64::from(self.values[(self.next + KEPT - 1 - back) % KEPT]);
+        let mut latest = [0.0; LENGTH];
         for (back, value) in latest.iter_mut().enumerate() {
             *value = at(back);
         }
-        let mut nearest = [f32::INFINITY; NEIGHBOURS];
+        let mut nearest = [f64::INFINITY; NEIGHBOURS];
         for start in LENGTH..=count - LENGTH {
             let mut distance = 0.0;
             for (back, value) in latest.iter().enumerate() {
@@ -53,14 +54,14 @@ impl NearestSubsequences {
             }
             insert(&mut nearest, distance);
         }
-        let distance = f64::from(nearest[NEIGHBOURS - 1]).sqrt();
+        let distance = nearest[NEIGHBOURS - 1].sqrt();
         let scale = self.scale.get_or_insert_with(|| RobustScale::new(1000));
         Some(scale.score(distance, value))
     }
 }
 
 /// Keeps the smallest values, in order.
-fn insert(smallest: &mut [f32; NEIGHBOURS], value: f32) {
+fn insert(smallest: &mut [f64; NEIGHBOURS], value: f64) {
     let mut value = value;
     for kept in smallest {
         if value < *kept {

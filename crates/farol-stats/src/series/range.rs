@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Detector;
+
 /// How far a value lies outside of the range of the recent past, in widths of that range; 0 inside.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RangeNovelty {
@@ -29,9 +31,9 @@ impl Default for RangeNovelty {
     }
 }
 
-impl RangeNovelty {
+impl Detector for RangeNovelty {
     /// How far outside the value lies; `None` for the first 48 values.
-    pub fn observe(&mut self, value: f64) -> Option<f64> {
+    fn score(&mut self, _time: i64, value: f64) -> Option<f64> {
         if self.seen == 0 {
             (self.level, self.high, self.low) = (value, value, value);
         }

@@ -9,6 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Detector;
 use super::scale::RobustScale;
 
 const DAY_SECONDS: i64 = 86_400;
@@ -42,6 +43,7 @@ pub struct SeasonalBaseline {
     week: Vec<f32>,
     scale: RobustScale,
     last_bin: Option<(i64, usize)>,
+    residual: f64,
 }
 
 impl Default for SeasonalBaseline {
@@ -55,14 +57,21 @@ impl Default for SeasonalBaseline {
             week: vec![0.0; WEEK_BINS * DAY_KINDS],
             scale: RobustScale::new(1000),
             last_bin: None,
+            residual: 0.0,
         }
     }
 }
 
+impl Detector for SeasonalBaseline {
+    fn score(&mut self, time: i64, value: f64) -> Option<f64> {
+        self.score_on(time, value, false)
+    }
+}
+
 impl SeasonalBaseline {
-    /// The residual in scales of a value at a time; `None` until a day has been seen. `holiday` says that the day is to be
-    /// compared with holidays and not with its weekday.
-    pub fn observe(&mut self, time: i64, value: f64, holiday: bool) -> Option<f64> {
+    /// The residual in scales of a value at a time; `None` until the time of day comes a second time. `holiday` says that
+    /// the day is to be compared with holidays and not with its weekday.
+    pub fn score_on(&mut self, time: i64, value: f64, holiday: bool) -> Option<f64> {
         let of_day = time.rem_euclid(DAY_SECONDS) as usize;
         let bin = of_day * DAY_BINS / DAY_SECONDS as usize;
         let kind = if holiday { HOLIDAY } else { weekday(time) };
@@ -78,6 +87,7 @@ impl SeasonalBaseline {
         let visits = f64::from(self.day_visits[bin]);
         let expected = self.level + f64::from(self.day[bin]) + f64::from(self.week[week]);
         let residual = value - expected;
+        self.residual = residual;
         let overall = self.scale.value(self.level);
         let own = f64::from(self.day_scale[bin]);
         let scale = if visits > 2.0 {
@@ -94,6 +104,11 @@ impl SeasonalBaseline {
         };
         self.learn(bin, week, visits, cut);
         (self.day_visits[bin] > 1).then_some(score)
+    }
+
+    /// The last value less what was expected, in the series' units: the series without its seasons.
+    pub fn residual(&self) -> f64 {
+        self.residual
     }
 
     fn learn(&mut self, bin: usize, week: usize, visits: f64, residual: f64) {
