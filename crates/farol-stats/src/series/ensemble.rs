@@ -12,8 +12,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::autoregression::Autoregression;
+use super::change::{Change, ChangeWatch};
 use super::components::SubsequenceComponents;
 use super::difference::SeasonalDifference;
+use super::flat::FlatLine;
 use super::incidents::{IncidentRules, Incidents};
 use super::neighbours::NearestSubsequences;
 use super::rank::TailRank;
@@ -23,6 +25,10 @@ use super::{Detector, usable};
 
 /// The values without alarm at the start; the ranks need so many to say that something is rare.
 pub const WARM_UP: u32 = 150;
+
+/// How many equal values in a row, and how many lengths of the longest run before, are a flat line.
+const FLAT_RUN: u32 = 24;
+const FLAT_LENGTHS: f64 = 4.0;
 
 const SEASONAL_SHARE: f64 = 0.9;
 const VARIANCE_SHARE: f64 = 0.8;
@@ -62,6 +68,11 @@ pub struct Verdict {
     pub score: f64,
     /// The strength of an alarm, at least the threshold; `None` without one.
     pub alarm: Option<f64>,
+    /// What kind of change an alarm 12 values ago was about; `None` at all other values.
+    pub change: Option<Change>,
+    /// Whether the series has stood still for 24 values or more and four times as long as it ever did before. It is said
+    /// beside the score, and raises no alarm.
+    pub flat: bool,
 }
 
 /// The detectors of one series.
@@ -77,6 +88,8 @@ pub struct Ensemble {
     neighbours: Ranked<NearestSubsequences>,
     components: Ranked<SubsequenceComponents>,
     incidents: Incidents,
+    change: ChangeWatch,
+    flat: FlatLine,
     seen: u32,
 }
 
@@ -100,6 +113,8 @@ impl Ensemble {
             neighbours: Ranked::new(NearestSubsequences::default()),
             components: Ranked::new(SubsequenceComponents::default()),
             incidents: Incidents::new(rules),
+            change: ChangeWatch::default(),
+            flat: FlatLine::default(),
             seen: 0,
         }
     }
@@ -123,13 +138,21 @@ impl Ensemble {
         views.sort_by(f64::total_cmp);
         let score = 0.5 * (views[1] + views[2]);
         let alarm = self.incidents.observe(score);
+        let alarm = alarm.filter(|_| self.seen > WARM_UP);
         Some(Verdict {
             surprise,
             level,
             motion,
             score,
-            alarm: alarm.filter(|_| self.seen > WARM_UP),
+            alarm,
+            change: self.change.observe(value, alarm.is_some()),
+            flat: self.flat_for_long(time, value),
         })
+    }
+
+    fn flat_for_long(&mut self, time: i64, value: f64) -> bool {
+        let lengths = self.flat.score(time, value);
+        self.flat.run() >= FLAT_RUN && lengths.is_some_and(|lengths| lengths >= FLAT_LENGTHS)
     }
 
     fn surprise(&mut self, time: i64, value: f64, holiday: bool) -> f64 {

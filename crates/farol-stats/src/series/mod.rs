@@ -18,9 +18,15 @@
 //! [`rank::TailRank`] makes them comparable.
 
 pub mod autoregression;
+pub mod change;
 pub mod components;
+pub mod counter;
+pub mod cuts;
 pub mod difference;
 pub mod ensemble;
+pub mod extremes;
+pub mod flat;
+pub mod forest;
 pub mod incidents;
 pub mod neighbours;
 pub mod range;
@@ -28,6 +34,7 @@ pub mod rank;
 pub mod scale;
 pub mod seasonal;
 pub mod shift;
+pub mod threshold;
 pub mod windows;
 
 /// The largest absolute value that a detector takes; beyond it a value counts as missing, so that squares stay finite.

@@ -12,6 +12,8 @@ use super::scale::RobustScale;
 const KEPT: usize = 128;
 const LENGTH: usize = 6;
 const NEIGHBOURS: usize = 3;
+/// How many values come before the first distance.
+const WARM_UP: usize = 48;
 
 /// The distance from the latest subsequence to its third nearest earlier one, in robust scales of such distances.
 ///
@@ -26,17 +28,11 @@ pub struct NearestSubsequences {
     scale: Option<RobustScale>,
 }
 
-impl Detector for NearestSubsequences {
-    /// The distance in scales; `None` until 48 values have come.
-    fn score(&mut self, _time: i64, value: f64) -> Option<f64> {
-        if self.values.len() < KEPT {
-            self.values.push(value as f32);
-        } else {
-            self.values[self.next] = value as f32;
-        }
-        self.next = (self.next + 1) % KEPT;
+impl NearestSubsequences {
+    /// The distance of the latest six values to the third nearest earlier six; `None` until 48 values have come.
+    pub fn distance(&self) -> Option<f64> {
         let count = self.values.len();
-        if count < 48 {
+        if count < WARM_UP {
             return None;
         }
         // Places count back from the latest value: 0 is the latest.
@@ -54,7 +50,20 @@ impl Detector for NearestSubsequences {
             }
             insert(&mut nearest, distance);
         }
-        let distance = nearest[NEIGHBOURS - 1].sqrt();
+        Some(nearest[NEIGHBOURS - 1].sqrt())
+    }
+}
+
+impl Detector for NearestSubsequences {
+    /// The distance in scales; `None` until 48 values have come.
+    fn score(&mut self, _time: i64, value: f64) -> Option<f64> {
+        if self.values.len() < KEPT {
+            self.values.push(value as f32);
+        } else {
+            self.values[self.next] = value as f32;
+        }
+        self.next = (self.next + 1) % KEPT;
+        let distance = self.distance()?;
         let scale = self.scale.get_or_insert_with(|| RobustScale::new(1000));
         Some(scale.score(distance, value))
     }

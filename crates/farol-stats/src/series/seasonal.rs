@@ -17,6 +17,11 @@ const DAY_BINS: usize = 48;
 const WEEK_BINS: usize = 12;
 /// Monday to Sunday, and holidays.
 const DAY_KINDS: usize = 8;
+/// Beyond how many scales a residual teaches the day no more, and the week no more.
+const CUT: f64 = 4.0;
+const WEEK_CUT: f64 = 20.0;
+/// How many values come before the week is learned.
+const WEEK_WARM_UP: u32 = 168;
 /// The kind of day that a holiday is.
 pub const HOLIDAY: usize = 7;
 
@@ -97,12 +102,9 @@ impl SeasonalBaseline {
         };
         let score = residual.abs() / scale.max(1e-12);
         self.scale.score(residual, self.level);
-        let cut = if visits > 2.0 {
-            residual.clamp(-4.0 * scale, 4.0 * scale)
-        } else {
-            residual
-        };
-        self.learn(bin, week, visits, cut);
+        self.learn_week(week, kind, residual, scale);
+        let cut = if visits > 2.0 { CUT * scale } else { f64::INFINITY };
+        self.learn_day(bin, visits, residual.clamp(-cut, cut));
         (self.day_visits[bin] > 1).then_some(score)
     }
 
@@ -111,15 +113,25 @@ impl SeasonalBaseline {
         self.residual
     }
 
-    fn learn(&mut self, bin: usize, week: usize, visits: f64, residual: f64) {
+    fn learn_day(&mut self, bin: usize, visits: f64, residual: f64) {
         self.seen = self.seen.saturating_add(1);
         let rate = (1.0 / f64::from(self.seen)).max(0.002);
         self.level += rate * residual;
         let rate = (0.3 / visits).max(0.03);
         self.day[bin] += (rate * residual) as f32;
         self.day_scale[bin] += (rate * (residual.abs() - f64::from(self.day_scale[bin]))) as f32;
-        if self.seen > 7 * 24 {
-            self.week[week] += (0.02 * residual) as f32;
+    }
+
+    /// Weekdays are learned slowly and only once there is a day's rhythm; holidays fast, as they are rare, and whole, as
+    /// they are known to differ.
+    fn learn_week(&mut self, week: usize, kind: usize, residual: f64, scale: f64) {
+        let (rate, cut) = if kind == HOLIDAY {
+            (0.1, f64::INFINITY)
+        } else {
+            (0.02, WEEK_CUT * scale)
+        };
+        if self.seen > WEEK_WARM_UP {
+            self.week[week] += (rate * residual.clamp(-cut, cut)) as f32;
         }
     }
 }
