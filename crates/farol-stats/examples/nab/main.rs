@@ -5,8 +5,10 @@
 //! nab check DIRECTORY DETECTOR…           DIRECTORY/results/DETECTOR/*/*.csv: time, anomaly score; labels as above
 //! ```
 //!
-//! `run` prints the score with the threshold fixed beforehand, with the one that is best for these series (as NAB's own
-//! optimizer chooses it), and with the one that is best for the other half of them: halves split by category.
+//! `run` prints the score with the rules fixed beforehand (threshold, hold-off, habituation), with the threshold that NAB's
+//! optimizer chooses from the alarms of these rules, with the rules of a grid that are best for all series, and with those
+//! that are best for the other half of the series: halves split by category. The last says how well rules that were chosen
+//! on some series do on others.
 
 mod corpus;
 
@@ -18,9 +20,6 @@ use corpus::{Series, Windows};
 use farol_stats::series::ensemble::Ensemble;
 use farol_stats::series::incidents::IncidentRules;
 use farol_stats::series::windows::{Judged, Outcome, PROFILES, Profile};
-
-/// Thresholds to choose among. One changes which alarms hold others off, so each is a run of its own.
-const THRESHOLDS: [f64; 9] = [1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9, 2.0];
 
 /// Each series' strength of alarm a row, 0 without one.
 type Alarms = Vec<Vec<f64>>;
@@ -40,30 +39,53 @@ fn run(directory: &Path) -> Result<(), String> {
     let series = corpus::series(&directory.join("data"), "")?;
     let all: Vec<usize> = (0..series.len()).collect();
     let halves = halves(&series);
-    let runs: Vec<(f64, Alarms)> = THRESHOLDS
-        .iter()
-        .map(|threshold| (*threshold, alarms(&series, *threshold)))
+    let fixed = alarms(&series, IncidentRules::default());
+    let runs: Vec<(IncidentRules, Alarms)> = grid()
+        .map(|rules| (rules, alarms(&series, rules)))
         .collect();
-    let fixed = alarms(&series, IncidentRules::default().threshold);
-    println!("{} series, {} and {} in the halves", all.len(), halves[0].len(), halves[1].len());
+    println!(
+        "{} series, {} and {} in the halves, {} rules to choose from",
+        all.len(),
+        halves[0].len(),
+        halves[1].len(),
+        runs.len()
+    );
     for profile in &PROFILES {
-        let score = |alarms: &Alarms, places: &[usize]| {
-            judged(&series, alarms, &windows, places).map(|judged| judged.at(profile, f64::MIN_POSITIVE))
-        };
+        let judge = |alarms: &Alarms, places: &[usize]| judged(&series, alarms, &windows, places);
         println!("{}", profile.name);
-        show("threshold fixed beforehand, all series", &score(&fixed, &all)?);
-        show("  first half", &score(&fixed, &halves[0])?);
-        show("  second half", &score(&fixed, &halves[1])?);
-        let (_, best) = &runs[best(&runs, &all, profile, &series, &windows)?];
-        show("best threshold for all series", &score(best, &all)?);
-        show("optimizer over the fixed run's alarms", &optimum(&judged(&series, &fixed, &windows, &all)?, profile)?);
+        for (what, places) in [
+            ("all series", &all),
+            ("half 0", &halves[0]),
+            ("half 1", &halves[1]),
+        ] {
+            show(
+                &format!("fixed rules, {what}"),
+                &raised(&judge(&fixed, places)?, profile),
+            );
+        }
+        show(
+            "fixed rules, NAB's optimizer's threshold",
+            &optimum(&judge(&fixed, &all)?, profile)?,
+        );
+        let (_, best_of_all) = best(&runs, &all, profile, judge)?;
+        show(
+            "rules best for all",
+            &raised(&judge(best_of_all, &all)?, profile),
+        );
         let mut crossed = Judged::default();
         for (here, there) in [(0, 1), (1, 0)] {
-            let (threshold, best) = &runs[self::best(&runs, &halves[there], profile, &series, &windows)?];
-            add(&mut crossed, &series, best, &windows, &halves[here])?;
-            show(&format!("  half {here}, threshold {threshold} of half {there}"), &score(best, &halves[here])?);
+            let (rules, chosen) = best(&runs, &halves[there], profile, judge)?;
+            add(&mut crossed, &series, chosen, &windows, &halves[here])?;
+            println!("  best for half {there}: {rules:?}");
+            show(
+                &format!("rules best for half {there}, on half {here}"),
+                &raised(&judge(chosen, &halves[here])?, profile),
+            );
         }
-        show("each half with the other's threshold", &crossed.at(profile, f64::MIN_POSITIVE));
+        show(
+            "each half with the rules best for the other",
+            &raised(&crossed, profile),
+        );
     }
     by_series(&series, &fixed, &windows)
 }
@@ -73,9 +95,12 @@ fn by_series(series: &[Series], alarms: &Alarms, windows: &Windows) -> Result<()
     println!("windows found, false alarms");
     for place in 0..series.len() {
         let judged = judged(series, alarms, windows, &[place])?;
-        let outcome = judged.at(&PROFILES[0], f64::MIN_POSITIVE);
+        let outcome = raised(&judged, &PROFILES[0]);
         let (found, of) = (outcome.windows_found, judged.windows());
-        println!("  {found} of {of} {:4}  {}", outcome.false_alarms, series[place].name);
+        println!(
+            "  {found} of {of} {:4}  {}",
+            outcome.false_alarms, series[place].name
+        );
     }
     Ok(())
 }
@@ -96,11 +121,22 @@ fn check(directory: &Path, detectors: &[&str]) -> Result<(), String> {
     Ok(())
 }
 
-fn alarms(series: &[Series], threshold: f64) -> Alarms {
-    let rules = IncidentRules {
-        threshold,
-        ..IncidentRules::default()
-    };
+/// Rules around the fixed ones.
+fn grid() -> impl Iterator<Item = IncidentRules> {
+    let thresholds = (0..9).map(|step| 1.2 + 0.1 * f64::from(step));
+    let habits = thresholds
+        .flat_map(|threshold| [0.3, 0.4, 0.5, 0.6].map(|habituation| (threshold, habituation)));
+    habits.flat_map(|(threshold, habituation)| {
+        [50, 100, 150].map(|hold_off| IncidentRules {
+            threshold,
+            habituation,
+            hold_off,
+            ..IncidentRules::default()
+        })
+    })
+}
+
+fn alarms(series: &[Series], rules: IncidentRules) -> Alarms {
     let one = |series: &Series| {
         let mut ensemble = Ensemble::new(rules);
         let rows = series.times.iter().zip(&series.values);
@@ -126,31 +162,55 @@ fn halves(series: &[Series]) -> [Vec<usize>; 2] {
     halves
 }
 
-fn judged(series: &[Series], alarms: &Alarms, windows: &Windows, places: &[usize]) -> Result<Judged, String> {
+fn judged(
+    series: &[Series],
+    alarms: &Alarms,
+    windows: &Windows,
+    places: &[usize],
+) -> Result<Judged, String> {
     let mut judged = Judged::default();
     add(&mut judged, series, alarms, windows, places)?;
     Ok(judged)
 }
 
-fn add(judged: &mut Judged, series: &[Series], alarms: &Alarms, windows: &Windows, places: &[usize]) -> Result<(), String> {
+fn add(
+    judged: &mut Judged,
+    series: &[Series],
+    alarms: &Alarms,
+    windows: &Windows,
+    places: &[usize],
+) -> Result<(), String> {
     for place in places {
         let Series { name, times, .. } = &series[*place];
-        let windows = windows.get(name).ok_or_else(|| format!("{name} has no labels"))?;
+        let windows = windows
+            .get(name)
+            .ok_or_else(|| format!("{name} has no labels"))?;
         judged.add(times, &alarms[*place], windows);
     }
     Ok(())
 }
 
-/// The place of the run that earns most on some series.
-fn best(runs: &[(f64, Alarms)], places: &[usize], profile: &Profile, series: &[Series], windows: &Windows) -> Result<usize, String> {
-    let mut best = (0, f64::NEG_INFINITY);
-    for (place, (_, alarms)) in runs.iter().enumerate() {
-        let total = judged(series, alarms, windows, places)?.at(profile, f64::MIN_POSITIVE).total;
-        if total > best.1 {
-            best = (place, total);
+/// The run that earns most on some series.
+fn best<'a>(
+    runs: &'a [(IncidentRules, Alarms)],
+    places: &[usize],
+    profile: &Profile,
+    judge: impl Fn(&Alarms, &[usize]) -> Result<Judged, String>,
+) -> Result<&'a (IncidentRules, Alarms), String> {
+    let mut best = None;
+    let mut most = f64::NEG_INFINITY;
+    for run in runs {
+        let total = raised(&judge(&run.1, places)?, profile).total;
+        if total > most {
+            (best, most) = (Some(run), total);
         }
     }
-    Ok(best.0)
+    best.ok_or_else(|| "no rules".to_owned())
+}
+
+/// What the alarms earn, all of them.
+fn raised(judged: &Judged, profile: &Profile) -> Outcome {
+    judged.at(profile, f64::MIN_POSITIVE)
 }
 
 fn optimum(judged: &Judged, profile: &Profile) -> Result<Outcome, String> {
@@ -165,5 +225,12 @@ fn show(what: &str, outcome: &Outcome) {
         threshold,
         ..
     } = outcome;
-    println!("  {what:50} {normalized:7.3}  {windows_found:3} windows  {false_alarms:4} false alarms  threshold {threshold:.6}");
+    let threshold = if *threshold > f64::MIN_POSITIVE {
+        format!("  threshold {threshold:.6}")
+    } else {
+        String::new()
+    };
+    println!(
+        "  {what:45} {normalized:7.3}  {windows_found:3} windows  {false_alarms:4} false alarms{threshold}"
+    );
 }

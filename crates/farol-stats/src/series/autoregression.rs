@@ -21,9 +21,9 @@ const LARGEST_INVERSE: f64 = 1e4;
 /// Source: S. Haykin, "Adaptive Filter Theory" (the exponentially weighted recursive least squares algorithm).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RecursiveLeastSquares {
-    weights: Vec<f64>,
+    weights: Box<[f64]>,
     /// The inverse of the weighted second moments, row by row.
-    inverse: Vec<f64>,
+    inverse: Box<[f64]>,
     forgetting: f64,
 }
 
@@ -36,8 +36,8 @@ impl RecursiveLeastSquares {
             inverse[place * features + place] = initial_variance;
         }
         Self {
-            weights: vec![0.0; features],
-            inverse,
+            weights: vec![0.0; features].into(),
+            inverse: inverse.into(),
             forgetting,
         }
     }

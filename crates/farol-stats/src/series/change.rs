@@ -1,7 +1,7 @@
 //! Whether what raised an alarm was a spike or a shift of level, said a little later.
 //!
 //! ```text
-//! last 24 before ──▶ median, mean deviation
+//! last 16 before ──▶ median, mean deviation
 //!                                  │
 //! alarm's and next 12 ──▶ median ──┴─▶ away by 3 deviations, and half as far as the farthest? ──yes──▶ shift of level
 //!                                                                                  └──no───▶ spike
@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-const BEFORE: usize = 24;
+const BEFORE: usize = 16;
 const AFTER: usize = 12;
 /// How many deviations the medians must be apart for a shift.
 const APART: f64 = 3.0;
@@ -60,7 +60,10 @@ impl ChangeWatch {
         let after: Vec<f64> = self.after.iter().map(|value| f64::from(*value)).collect();
         let (old, new) = (median(&before)?, median(&after)?);
         let deviation = before.iter().map(|value| (value - old).abs()).sum::<f64>() / BEFORE as f64;
-        let farthest = after.iter().map(|value| (value - old).abs()).fold(0.0, f64::max);
+        let farthest = after
+            .iter()
+            .map(|value| (value - old).abs())
+            .fold(0.0, f64::max);
         let stays = (APART * deviation + 1e-6 * old.abs()).max(STAYS * farthest);
         Some(if (new - old).abs() > stays {
             Change::LevelShift

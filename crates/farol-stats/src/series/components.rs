@@ -1,7 +1,7 @@
 //! Subsequences that the usual shapes do not explain.
 //!
 //! ```text
-//! last 12 values − running mean ──▶ projected on 3 components ──▶ what is left over ──▶ / scale ──▶ score
+//! last 12 values − running mean ──▶ projected on 2 components ──▶ what is left over ──▶ / scale ──▶ score
 //!                                        ▲                           │
 //!                                        └── pulled towards each ◀───┘
 //! ```
@@ -17,9 +17,9 @@ use super::scale::RobustScale;
 /// 25 (2003).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct IncrementalComponents {
-    mean: Vec<f64>,
+    mean: Box<[f64]>,
     /// Each component as a row, as long as its eigenvalue.
-    components: Vec<f64>,
+    components: Box<[f64]>,
     count: usize,
     seen: u32,
     memory: u32,
@@ -29,8 +29,8 @@ impl IncrementalComponents {
     /// `count` components of rows of `length` values that remember about `memory` rows.
     pub fn new(length: usize, count: usize, memory: u32) -> Self {
         Self {
-            mean: vec![0.0; length],
-            components: vec![0.0; length * count],
+            mean: vec![0.0; length].into(),
+            components: vec![0.0; length * count].into(),
             count,
             seen: 0,
             memory,
@@ -94,7 +94,11 @@ fn dot(component: &[f64], row: &[f64]) -> f64 {
 }
 
 fn norm(component: &[f64]) -> f64 {
-    component.iter().map(|value| value * value).sum::<f64>().sqrt()
+    component
+        .iter()
+        .map(|value| value * value)
+        .sum::<f64>()
+        .sqrt()
 }
 
 /// Takes out of a row what lies along a component.
@@ -111,7 +115,7 @@ fn remove(component: &[f64], rest: &mut [f64]) {
 
 const LENGTH: usize = 12;
 
-/// What three components leave unexplained of the last 12 values, in robust scales.
+/// What two components leave unexplained of the last 12 values, in robust scales.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SubsequenceComponents {
     last: Vec<f32>,
@@ -124,7 +128,7 @@ impl Default for SubsequenceComponents {
     fn default() -> Self {
         Self {
             last: Vec::with_capacity(LENGTH),
-            components: IncrementalComponents::new(LENGTH, 3, 1000),
+            components: IncrementalComponents::new(LENGTH, 2, 1000),
             scale: RobustScale::new(1000),
             seen: 0,
         }

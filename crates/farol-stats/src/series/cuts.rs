@@ -120,7 +120,9 @@ impl CutTree {
 
     /// How many points are in the tree.
     pub fn len(&self) -> usize {
-        self.nodes.get(self.root as usize).map_or(0, |root| root.count as usize)
+        self.nodes
+            .get(self.root as usize)
+            .map_or(0, |root| root.count as usize)
     }
 
     /// Whether there is no point in the tree.
@@ -129,12 +131,20 @@ impl CutTree {
     }
 
     /// A random cut of a node's box widened by a point, if it parts the point from the box.
-    fn separating(&self, at: u32, point: &[f32], uniform: &mut impl FnMut() -> f64) -> Option<(usize, f32)> {
+    fn separating(
+        &self,
+        at: u32,
+        point: &[f32],
+        uniform: &mut impl FnMut() -> f64,
+    ) -> Option<(usize, f32)> {
         let bounds = &self.nodes[at as usize].bounds;
         let (low, high) = bounds.split_at(point.len());
         let sides = low.iter().zip(high).zip(point);
         let sides = sides.map(|((low, high), value)| (low.min(*value), high.max(*value)));
-        let total: f64 = sides.clone().map(|(low, high)| f64::from(high) - f64::from(low)).sum();
+        let total: f64 = sides
+            .clone()
+            .map(|(low, high)| f64::from(high) - f64::from(low))
+            .sum();
         let mut along = uniform() * total;
         for (dimension, (from, to)) in sides.enumerate() {
             let side = f64::from(to) - f64::from(from);

@@ -12,15 +12,16 @@ use super::scale::RobustScale;
 
 const DAY_SECONDS: i64 = 86_400;
 const BINS: usize = 48;
+/// No mean yet: a number that JSON has, and that no mean of usable values reaches.
+const NONE: f32 = f32::MAX;
 
 /// The seasonal difference in robust scales: value minus the mean of the same half hour one day earlier.
 ///
 /// Source: seasonal differencing, G. E. P. Box, G. M. Jenkins, "Time Series Analysis: Forecasting and Control" (1970).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SeasonalDifference {
-    /// The last full mean of each bin, where `filled` says that there is one.
-    means: Vec<f32>,
-    filled: Vec<bool>,
+    /// The last full mean of each bin, or [`NONE`].
+    means: Box<[f32]>,
     bin: usize,
     day: i64,
     sum: f64,
@@ -31,8 +32,7 @@ pub struct SeasonalDifference {
 impl Default for SeasonalDifference {
     fn default() -> Self {
         Self {
-            means: vec![0.0; BINS],
-            filled: vec![false; BINS],
+            means: vec![NONE; BINS].into(),
             bin: 0,
             day: i64::MIN,
             sum: 0.0,
@@ -50,16 +50,13 @@ impl Detector for SeasonalDifference {
         if (bin, day) != (self.bin, self.day) {
             if self.count > 0 {
                 self.means[self.bin] = (self.sum / f64::from(self.count)) as f32;
-                self.filled[self.bin] = true;
             }
             (self.bin, self.day, self.sum, self.count) = (bin, day, 0.0, 0);
         }
         self.sum += value;
         self.count += 1;
-        if !self.filled[bin] {
-            return None;
-        }
-        let before = f64::from(self.means[bin]);
+        let before = Some(self.means[bin]).filter(|mean| *mean < NONE)?;
+        let before = f64::from(before);
         Some(self.scale.score(value - before, before))
     }
 }

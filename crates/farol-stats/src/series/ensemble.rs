@@ -30,6 +30,9 @@ pub const WARM_UP: u32 = 150;
 const FLAT_RUN: u32 = 24;
 const FLAT_LENGTHS: f64 = 4.0;
 
+/// The seasonal residual, in scales, that counts whole. A smaller one is not worth its rank, however rare: every series has
+/// a rarest value.
+const LARGE: f64 = 6.0;
 const SEASONAL_SHARE: f64 = 0.9;
 const VARIANCE_SHARE: f64 = 0.8;
 
@@ -158,7 +161,10 @@ impl Ensemble {
     fn surprise(&mut self, time: i64, value: f64, holiday: bool) -> f64 {
         let difference = self.difference.rank(time, value);
         let seasonal = self.seasonal.score_on(time, value, holiday);
-        let seasonal = seasonal.map_or(0.0, |score| self.seasonal_rank.rank(score));
+        let seasonal = seasonal.map_or(0.0, |score| {
+            let large = (score / LARGE).min(1.0);
+            large * self.seasonal_rank.rank(score)
+        });
         SEASONAL_SHARE * seasonal + (1.0 - SEASONAL_SHARE) * difference
     }
 

@@ -110,13 +110,19 @@ impl GeneralizedPareto {
 
 /// Mean and variance (of the population) of excesses that a fit can take.
 fn moments(excesses: &[f64]) -> Option<(f64, f64)> {
-    let fit = excesses.iter().all(|excess| excess.is_finite() && *excess > 0.0);
+    let fit = excesses
+        .iter()
+        .all(|excess| excess.is_finite() && *excess > 0.0);
     if excesses.len() < 2 || !fit {
         return None;
     }
     let count = excesses.len() as f64;
     let mean = excesses.iter().sum::<f64>() / count;
-    let variance = excesses.iter().map(|excess| (excess - mean).powi(2)).sum::<f64>() / count;
+    let variance = excesses
+        .iter()
+        .map(|excess| (excess - mean).powi(2))
+        .sum::<f64>()
+        / count;
     (variance > 0.0).then_some((mean, variance))
 }
 
@@ -137,7 +143,9 @@ fn root(excesses: &[f64], from: f64, to: f64) -> Option<f64> {
     let (mut from, mut to) = (from, to);
     let at_from = stationarity(excesses, from);
     let at_to = stationarity(excesses, to);
-    if !(at_from * at_to < 0.0) {
+    // Not a number, where the place is beyond the distribution's end, is no change of sign either.
+    let changes = at_from * at_to < 0.0;
+    if !changes {
         return None;
     }
     for _ in 0..80 {

@@ -1,7 +1,7 @@
 //! How far the latest subsequence is from the ones like it.
 //!
 //! ```text
-//! value ──▶ ring of the last 128 ──▶ latest 6 against each earlier 6 ──▶ distance to the 3rd nearest ──▶ / scale ──▶ score
+//! value ──▶ ring of the last 96 ──▶ latest 6 against each earlier 6 ──▶ distance to the 3rd nearest ──▶ / scale ──▶ score
 //! ```
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Detector;
 use super::scale::RobustScale;
 
-const KEPT: usize = 128;
+const KEPT: usize = 96;
 const LENGTH: usize = 6;
 const NEIGHBOURS: usize = 3;
 /// How many values come before the first distance.
@@ -58,6 +58,8 @@ impl Detector for NearestSubsequences {
     /// The distance in scales; `None` until 48 values have come.
     fn score(&mut self, _time: i64, value: f64) -> Option<f64> {
         if self.values.len() < KEPT {
+            // All at once: a vector that grows by doubling would take a third more.
+            self.values.reserve_exact(KEPT - self.values.len());
             self.values.push(value as f32);
         } else {
             self.values[self.next] = value as f32;

@@ -1,20 +1,20 @@
 //! How rare a score is among all scores of the same detector so far: what makes detectors comparable.
 //!
 //! ```text
-//! score ──▶ bin by its logarithm: 4 an octave, 48 in all ──▶ share of scores so far in higher bins, and half of its own
+//! score ──▶ bin by its logarithm: 4 an octave, 40 in all ──▶ share of scores so far in higher bins, and half of its own
 //!                                                               └──▶ −log10: 1 is one in ten, 3 one in a thousand
 //! ```
 
 use serde::{Deserialize, Serialize};
 
-const BINS: usize = 48;
+const BINS: usize = 40;
 const BINS_PER_OCTAVE: f64 = 4.0;
 /// The binary logarithm of the lowest bin's lower end; smaller scores fall into the lowest bin.
-const LOWEST: f64 = -4.0;
+const LOWEST: f64 = -3.0;
 /// All counts are halved beyond this number, so that they fit their integers and old scores fade.
 const MOST: u32 = 60_000;
 
-/// The empirical tail probability of a detector's scores, by a histogram of 48 bins with equal ratios, from 1/16 to 256.
+/// The empirical tail probability of a detector's scores, by a histogram of 40 bins with equal ratios, from 1/8 to 128.
 ///
 /// Source: the empirical survival function with mid-ranks and half a count added, so that the rarest score of `n` has the
 /// probability `0.5 / (n + 1)` and never 0.

@@ -35,14 +35,14 @@ impl RobustScale {
     /// The residual in scales, judged by what came before; then learns it. `level` sets the smallest scale there can be.
     pub fn score(&mut self, residual: f64, level: f64) -> f64 {
         let size = residual.abs();
-        let floor = self.floor(level);
-        let score = size / self.mean.max(floor);
+        let before = self.value(level);
+        let score = size / before;
         self.seen = self.seen.saturating_add(1).min(self.memory);
         let rate = 1.0 / f64::from(self.seen);
         let cut = if self.seen <= 8 {
             size
         } else {
-            size.min(CUT * self.mean.max(floor))
+            size.min(CUT * before)
         };
         self.mean += rate * (cut - self.mean);
         score
@@ -50,10 +50,11 @@ impl RobustScale {
 
     /// The scale so far.
     pub fn value(&self, level: f64) -> f64 {
-        self.mean.max(self.floor(level))
+        self.mean.max(floor(level))
     }
+}
 
-    fn floor(&self, level: f64) -> f64 {
-        FLOOR_SHARE * level.abs() + 1e-12
-    }
+/// The smallest scale that residuals at a level are measured by.
+fn floor(level: f64) -> f64 {
+    FLOOR_SHARE * level.abs() + 1e-12
 }

@@ -3,7 +3,7 @@
 //! ```text
 //!                 ┌── level: slow mean ───────────────┐
 //! time ──▶ bin ──▶│   day: 48 half hours ─────────────┼──▶ expected ──▶ residual / scale of the half hour ──▶ score
-//!                 └── week: 8 kinds of day × 12 bins ─┘                    │
+//!                 └── week: 8 kinds of day × 8 bins ─┘                    │
 //!                         ▲ the eighth is a holiday        cut at 4 scales └──▶ learned by all three
 //! ```
 
@@ -14,7 +14,7 @@ use super::scale::RobustScale;
 
 const DAY_SECONDS: i64 = 86_400;
 const DAY_BINS: usize = 48;
-const WEEK_BINS: usize = 12;
+const WEEK_BINS: usize = 8;
 /// Monday to Sunday, and holidays.
 const DAY_KINDS: usize = 8;
 /// Beyond how many scales a residual teaches the day no more, and the week no more.
@@ -42,10 +42,10 @@ pub fn weekday(time: i64) -> usize {
 pub struct SeasonalBaseline {
     level: f64,
     seen: u32,
-    day: Vec<f32>,
-    day_scale: Vec<f32>,
-    day_visits: Vec<u8>,
-    week: Vec<f32>,
+    day: Box<[f32]>,
+    day_scale: Box<[f32]>,
+    day_visits: Box<[u8]>,
+    week: Box<[f32]>,
     scale: RobustScale,
     last_bin: Option<(i64, usize)>,
     residual: f64,
@@ -56,10 +56,10 @@ impl Default for SeasonalBaseline {
         Self {
             level: 0.0,
             seen: 0,
-            day: vec![0.0; DAY_BINS],
-            day_scale: vec![0.0; DAY_BINS],
-            day_visits: vec![0; DAY_BINS],
-            week: vec![0.0; WEEK_BINS * DAY_KINDS],
+            day: vec![0.0; DAY_BINS].into(),
+            day_scale: vec![0.0; DAY_BINS].into(),
+            day_visits: vec![0; DAY_BINS].into(),
+            week: vec![0.0; WEEK_BINS * DAY_KINDS].into(),
             scale: RobustScale::new(1000),
             last_bin: None,
             residual: 0.0,
@@ -103,7 +103,11 @@ impl SeasonalBaseline {
         let score = residual.abs() / scale.max(1e-12);
         self.scale.score(residual, self.level);
         self.learn_week(week, kind, residual, scale);
-        let cut = if visits > 2.0 { CUT * scale } else { f64::INFINITY };
+        let cut = if visits > 2.0 {
+            CUT * scale
+        } else {
+            f64::INFINITY
+        };
         self.learn_day(bin, visits, residual.clamp(-cut, cut));
         (self.day_visits[bin] > 1).then_some(score)
     }

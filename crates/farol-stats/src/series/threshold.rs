@@ -54,7 +54,7 @@ impl Spot {
     /// cannot be fit: there must be two different values above their 98 % quantile, so at least about 100.
     pub fn new(first: &[f64], risk: f64) -> Option<Self> {
         let finite = first.iter().all(|value| value.is_finite());
-        if !finite || !(risk > 0.0 && risk < 1.0 - INITIAL_SHARE) {
+        if !(finite && risk > 0.0 && risk < 1.0 - INITIAL_SHARE) {
             return None;
         }
         let threshold = quantile(first, INITIAL_SHARE)?;
@@ -88,9 +88,14 @@ impl Spot {
             self.excesses.pop_front();
         }
         let alarm = value > self.limit;
-        self.excesses.push_back(value.min(self.limit) - self.threshold);
+        self.excesses
+            .push_back(value.min(self.limit) - self.threshold);
         self.fit();
-        Some(if alarm { Extremity::Alarm } else { Extremity::Tail })
+        Some(if alarm {
+            Extremity::Alarm
+        } else {
+            Extremity::Tail
+        })
     }
 
     /// The limit at present.
@@ -100,7 +105,8 @@ impl Spot {
 
     /// Sets the limit anew; false, and the limit stays, if the excesses cannot be fit.
     fn fit(&mut self) -> bool {
-        let Some(tail) = GeneralizedPareto::maximum_likelihood(self.excesses.make_contiguous()) else {
+        let Some(tail) = GeneralizedPareto::maximum_likelihood(self.excesses.make_contiguous())
+        else {
             return false;
         };
         let share = self.exceeded as f64 / self.seen as f64;

@@ -15,7 +15,7 @@
 //! Source: A. Lavin, S. Ahmad, "Evaluating Real-time Anomaly Detection Algorithms: the Numenta Anomaly Benchmark", ICMLA
 //! (2015), and the description published with the benchmark.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The share of a series' rows that is not scored.
 const PROBATION_SHARE: f64 = 0.15;
@@ -148,20 +148,15 @@ impl Judged {
     pub fn at(&self, profile: &Profile, threshold: f64) -> Outcome {
         let mut best = self.windows_missed(profile);
         let missed = best.values().sum();
-        let (mut found, mut cost, mut false_alarms) = (best.clone(), 0.0, 0);
-        found.clear();
+        let (mut found, mut cost, mut false_alarms) = (HashSet::new(), 0.0, 0);
         for point in self.points.iter().filter(|point| point.score >= threshold) {
-            match point.window {
-                Some(window) => {
-                    let earned = earned(point, profile);
-                    let value = best.entry(window).or_insert(-profile.miss);
-                    *value = value.max(earned);
-                    found.insert(window, earned);
-                }
-                None => {
-                    cost += point.position_value * profile.false_alarm;
-                    false_alarms += 1;
-                }
+            if let Some(window) = point.window {
+                let value = best.entry(window).or_insert(-profile.miss);
+                *value = value.max(earned(point, profile));
+                found.insert(window);
+            } else {
+                cost += point.position_value * profile.false_alarm;
+                false_alarms += 1;
             }
         }
         let total = best.values().sum::<f64>() + cost;
@@ -193,7 +188,7 @@ impl Judged {
             }
             let last_of_score = order
                 .get(place + 1)
-                .is_none_or(|next| next.score != point.score);
+                .is_none_or(|next| next.score < point.score);
             if last_of_score && total > optimum.1 {
                 optimum = (point.score, total);
             }
