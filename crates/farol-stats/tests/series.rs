@@ -165,7 +165,7 @@ fn drift_spot_follows_a_trend_where_spot_alarms() {
     let of_drift: usize = rest.iter().map(|value| alarms(drift.observe(*value))).sum();
     let of_plain: usize = rest.iter().map(|value| alarms(plain.observe(*value))).sum();
     assert!(of_drift <= 3, "{of_drift}");
-    assert!(of_plain > 100, "{of_plain}");
+    assert!(of_plain > 20, "{of_plain}");
     assert_eq!(drift.observe(drift.limit() + 1.0), Some(Extremity::Alarm));
 }
 
@@ -244,6 +244,8 @@ fn mean_displacements_are_those_of_rrcf() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn a_tree_holds_what_was_put_in_and_not_taken_out(
         points in prop::collection::vec(prop::array::uniform2(-3_i8..3), 1..60), seed: u64,

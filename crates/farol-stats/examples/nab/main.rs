@@ -19,7 +19,11 @@ use std::path::Path;
 use corpus::{Series, Windows};
 use farol_stats::series::ensemble::Ensemble;
 use farol_stats::series::incidents::IncidentRules;
-use farol_stats::series::windows::{Judged, Outcome, PROFILES, Profile};
+use farol_stats::series::threshold::{Extremity, Spot};
+use farol_stats::series::windows::{Judged, Outcome, PROFILES, Profile, probation_rows};
+
+/// The risk that SPOT's limit is set for.
+const SPOT_RISK: f64 = 1e-3;
 
 /// Each series' strength of alarm a row, 0 without one.
 type Alarms = Vec<Vec<f64>>;
@@ -40,6 +44,7 @@ fn run(directory: &Path) -> Result<(), String> {
     let all: Vec<usize> = (0..series.len()).collect();
     let halves = halves(&series);
     let fixed = alarms(&series, IncidentRules::default());
+    let by_spot: Alarms = series.iter().map(spot_alarms).collect();
     let runs: Vec<(IncidentRules, Alarms)> = grid()
         .map(|rules| (rules, alarms(&series, rules)))
         .collect();
@@ -67,6 +72,7 @@ fn run(directory: &Path) -> Result<(), String> {
             "fixed rules, NAB's optimizer's threshold",
             &optimum(&judge(&fixed, &all)?, profile)?,
         );
+        show("SPOT in the place of the rules", &raised(&judge(&by_spot, &all)?, profile));
         let (_, best_of_all) = best(&runs, &all, profile, judge)?;
         show(
             "rules best for all",
@@ -145,6 +151,31 @@ fn alarms(series: &[Series], rules: IncidentRules) -> Alarms {
             .collect()
     };
     series.iter().map(one).collect()
+}
+
+/// Alarms by SPOT on the ensemble's scores, in the place of threshold and habituation: the limit of each series is its own,
+/// learned from the rows of probation on. After an alarm there is none for the hold-off.
+fn spot_alarms(series: &Series) -> Vec<f64> {
+    let mut ensemble = Ensemble::default();
+    let rows = series.times.iter().zip(&series.values);
+    let scores: Vec<f64> = rows
+        .map(|(time, value)| ensemble.observe(*time, Some(*value)))
+        .map(|verdict| verdict.map_or(0.0, |verdict| verdict.score))
+        .collect();
+    let (first, rest) = scores.split_at(probation_rows(scores.len()) as usize);
+    let mut alarms = vec![0.0; scores.len()];
+    let Some(mut spot) = Spot::new(first, SPOT_RISK) else {
+        return alarms;
+    };
+    let mut held = 0;
+    for (score, alarm) in rest.iter().zip(&mut alarms[first.len()..]) {
+        let extreme = spot.observe(*score) == Some(Extremity::Alarm);
+        if extreme && held == 0 {
+            (*alarm, held) = (*score, IncidentRules::default().hold_off);
+        }
+        held = held.saturating_sub(1);
+    }
+    alarms
 }
 
 /// Every other series of each category, and the rest.

@@ -27,7 +27,8 @@ impl GeneralizedPareto {
     /// The maximum-likelihood fit to excesses above 0. `None` with fewer than 2, with one that is not finite or not above
     /// 0, and where all are equal.
     ///
-    /// Shapes below −1 are left out: there the likelihood has no maximum.
+    /// Shapes of −1 and below are left out: there the likelihood has no maximum, and at −1 the distribution would just end at
+    /// the largest excess.
     ///
     /// Source: S. D. Grimshaw, "Computing Maximum Likelihood Estimates for the Generalized Pareto Distribution",
     /// Technometrics 35 (1993).

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 /// What an incident must reach to be remembered.
 const NOTABLE: f64 = 1.2;
 const REMEMBERED: usize = 16;
+/// What is left of a remembered peak with each value: it is no longer alike after some 25,000, so habits fade.
+const KEPT: f32 = 1.0 - 2e-6;
 
 /// How incidents are told apart; the defaults serve all series.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -64,6 +66,7 @@ impl Incidents {
     /// The strength of the alarm that a score raises, if it raises one.
     pub fn observe(&mut self, score: f64) -> Option<f64> {
         self.since_peak = self.since_peak.saturating_add(1);
+        self.peaks.iter_mut().for_each(|peak| *peak *= KEPT);
         self.since_alarm = self.since_alarm.map(|since| since.saturating_add(1));
         if self.peak > 0.0 && self.since_peak > self.rules.hold_off {
             self.remember();
@@ -103,5 +106,51 @@ impl Incidents {
         } else if let Some(lowest) = self.peaks.iter_mut().min_by(|a, b| a.total_cmp(b)) {
             *lowest = lowest.max(peak);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rows with an alarm, of scores that are 0 but for some rows.
+    fn alarms(rules: IncidentRules, rows: usize, scores: &[(usize, f64)]) -> Vec<usize> {
+        let mut incidents = Incidents::new(rules);
+        let score = |row| {
+            scores
+                .iter()
+                .find(|(at, _)| *at == row)
+                .map_or(0.0, |(_, score)| *score)
+        };
+        (0..rows)
+            .filter(|row| incidents.observe(score(*row)).is_some())
+            .collect()
+    }
+
+    #[test]
+    fn an_incident_is_one_alarm_unless_it_gets_much_worse() {
+        let rules = IncidentRules::default();
+        let scores = [(10, 2.0), (11, 2.5), (50, 3.4), (60, 3.6), (61, 4.0)];
+        assert_eq!(alarms(rules, 100, &scores), [10, 60]);
+        assert_eq!(alarms(rules, 100, &[(10, 1.4)]), Vec::<usize>::new());
+        assert_eq!(
+            alarms(rules, 300, &[(10, 2.0), (110, 2.0), (211, 2.5)]),
+            [10, 211]
+        );
+    }
+
+    #[test]
+    fn what_recurs_becomes_a_habit_and_habits_fade() {
+        let rules = IncidentRules::default();
+        // 2 − 0.5 · √n reaches no 1.5 once two incidents of that size have been.
+        let every: Vec<_> = (0..6).map(|time| (10 + 500 * time, 2.0)).collect();
+        assert_eq!(alarms(rules, 3000, &every), [10, 510]);
+        // A higher one is no habit.
+        let mut higher = every.clone();
+        higher.push((2800, 3.0));
+        assert_eq!(alarms(rules, 3000, &higher), [10, 510, 2800]);
+        let mut later = every;
+        later.push((40_000, 2.0));
+        assert_eq!(alarms(rules, 40_100, &later), [10, 510, 40_000]);
     }
 }

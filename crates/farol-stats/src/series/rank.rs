@@ -54,3 +54,33 @@ fn bin(score: f64) -> usize {
     // A float that is too low, or not a number, becomes 0.
     (((score.log2() - LOWEST) * BINS_PER_OCTAVE) as usize).min(BINS - 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_are_those_counted_by_hand() {
+        let mut rank = TailRank::default();
+        for _ in 0..98 {
+            rank.rank(1.0);
+        }
+        // None of 98 was higher: half a count of 99.
+        assert!((rank.rank(10.0) - (99.0_f64 / 0.5).log10()).abs() < 1e-12);
+        // One was higher, and half of the 98 in the same bin count.
+        assert!((rank.rank(1.0) - (100.0_f64 / (1.0 + 49.0 + 0.5)).log10()).abs() < 1e-12);
+        // Whatever cannot be binned is common, or the rarest.
+        assert!(rank.rank(f64::NAN) < 0.01);
+        assert!(rank.rank(f64::INFINITY) > 2.0);
+    }
+
+    #[test]
+    fn counts_are_halved_before_they_overflow() {
+        let mut rank = TailRank::default();
+        for _ in 0..200_000 {
+            rank.rank(1.0);
+        }
+        assert!(rank.total < MOST);
+        assert!(rank.rank(10.0) > 4.0);
+    }
+}
