@@ -72,7 +72,10 @@ fn run(directory: &Path) -> Result<(), String> {
             "fixed rules, NAB's optimizer's threshold",
             &optimum(&judge(&fixed, &all)?, profile)?,
         );
-        show("SPOT in the place of the rules", &raised(&judge(&by_spot, &all)?, profile));
+        show(
+            "SPOT in the place of the rules",
+            &raised(&judge(&by_spot, &all)?, profile),
+        );
         let (_, best_of_all) = best(&runs, &all, profile, judge)?;
         show(
             "rules best for all",

@@ -11,8 +11,6 @@ use serde::{Deserialize, Serialize};
 
 /// Where |x| is taken as 0, as a share of `1 / mean`: the exponential distribution.
 const NEAR_ZERO: f64 = 1e-8;
-/// How many places the search for roots looks at on each side.
-const PLACES: usize = 64;
 
 /// A generalized Pareto distribution from 0 on: `P(Y > y) = (1 + shape · y / scale)^(−1/shape)`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -41,22 +39,20 @@ impl GeneralizedPareto {
         };
         let mut likelihood = best.log_likelihood(excesses);
         // The lower end is where the largest excess would be the end of the distribution.
-        let negative = geometric(NEAR_ZERO / mean, (1.0 - 1e-9) / largest).map(|x| -x);
-        let positive = geometric(NEAR_ZERO / mean, 1e3 / mean);
-        for side in [negative.collect::<Vec<_>>(), positive.collect()] {
-            for pair in side.windows(2) {
-                let Some(x) = root(excesses, pair[0], pair[1]) else {
-                    continue;
-                };
-                let shape = mean_logarithm(excesses, x);
-                let found = Self {
-                    shape,
-                    scale: shape / x,
-                };
-                let its = found.log_likelihood(excesses);
-                if shape > -1.0 && its > likelihood {
-                    (best, likelihood) = (found, its);
-                }
+        let negative = geometric(NEAR_ZERO / mean, (1.0 - 1e-9) / largest, 40).map(|x| -x);
+        let positive = geometric(NEAR_ZERO / mean, 1e3 / mean, 24);
+        for x in roots(excesses, negative)
+            .into_iter()
+            .chain(roots(excesses, positive))
+        {
+            let shape = mean_logarithm(excesses, x);
+            let found = Self {
+                shape,
+                scale: shape / x,
+            };
+            let its = found.log_likelihood(excesses);
+            if shape > -1.0 && its > likelihood {
+                (best, likelihood) = (found, its);
             }
         }
         Some(best)
@@ -139,17 +135,26 @@ fn stationarity(excesses: &[f64], x: f64) -> f64 {
     reciprocals / excesses.len() as f64 * (1.0 + mean_logarithm(excesses, x)) - 1.0
 }
 
-/// The root between two places, by bisection, if the sign differs there.
-fn root(excesses: &[f64], from: f64, to: f64) -> Option<f64> {
-    let (mut from, mut to) = (from, to);
-    let at_from = stationarity(excesses, from);
-    let at_to = stationarity(excesses, to);
-    // Not a number, where the place is beyond the distribution's end, is no change of sign either.
-    let changes = at_from * at_to < 0.0;
-    if !changes {
-        return None;
+/// The roots between neighbouring places at which the sign differs. Not a number, as beyond the distribution's end, differs
+/// from nothing.
+fn roots(excesses: &[f64], places: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut found = Vec::new();
+    let mut last: Option<(f64, f64)> = None;
+    for place in places {
+        let at_place = stationarity(excesses, place);
+        if let Some((before, at_before)) = last
+            && at_before * at_place < 0.0
+        {
+            found.push(bisect(excesses, before, place, at_before));
+        }
+        last = Some((place, at_place));
     }
-    for _ in 0..80 {
+    found
+}
+
+/// The root between two places, the sign at the first of which is known.
+fn bisect(excesses: &[f64], mut from: f64, mut to: f64, at_from: f64) -> f64 {
+    for _ in 0..52 {
         let middle = 0.5 * (from + to);
         if stationarity(excesses, middle) * at_from > 0.0 {
             from = middle;
@@ -157,11 +162,11 @@ fn root(excesses: &[f64], from: f64, to: f64) -> Option<f64> {
             to = middle;
         }
     }
-    Some(0.5 * (from + to))
+    0.5 * (from + to)
 }
 
-/// Places from one number above 0 to another, each the same multiple of the last.
-fn geometric(from: f64, to: f64) -> impl Iterator<Item = f64> {
+/// So many places and one more, from one number above 0 to another, each the same multiple of the last.
+fn geometric(from: f64, to: f64, steps: u32) -> impl Iterator<Item = f64> {
     let ratio = to / from;
-    (0..=PLACES).map(move |place| from * ratio.powf(place as f64 / PLACES as f64))
+    (0..=steps).map(move |step| from * ratio.powf(f64::from(step) / f64::from(steps)))
 }
