@@ -23,7 +23,8 @@ use super::seasonal::SeasonalBaseline;
 use super::shift::{LevelShift, VarianceShift};
 use super::{Detector, usable};
 
-/// The values without alarm at the start; the ranks need so many to say that something is rare.
+/// The values without alarm at the start: the ranks need so many to say that something is rare. Surprise stays 0 until the
+/// time of day comes a second time, so for the first day level and motion must agree.
 pub const WARM_UP: u32 = 150;
 
 /// How many equal values in a row, and how many lengths of the longest run before, are a flat line.
@@ -140,8 +141,12 @@ impl Ensemble {
         let mut views = [surprise, level, motion];
         views.sort_by(f64::total_cmp);
         let score = 0.5 * (views[1] + views[2]);
-        let alarm = self.incidents.observe(score);
-        let alarm = alarm.filter(|_| self.seen > WARM_UP);
+        let alarm = if self.seen > WARM_UP {
+            self.incidents.observe(score)
+        } else {
+            self.incidents.follow(score);
+            None
+        };
         Some(Verdict {
             surprise,
             level,

@@ -65,9 +65,24 @@ impl Incidents {
 
     /// The strength of the alarm that a score raises, if it raises one.
     pub fn observe(&mut self, score: f64) -> Option<f64> {
+        let strength = self.follow(score)?;
+        let held = self
+            .since_alarm
+            .is_some_and(|since| since <= self.rules.hold_off);
+        if strength < self.rules.threshold || held && strength < self.alarm + self.rules.worse {
+            return None;
+        }
+        self.since_alarm = Some(0);
+        self.alarm = strength;
+        Some(strength)
+    }
+
+    /// Remembers the incidents of scores as [`Incidents::observe`] does, but raises no alarm and holds none off. Gives the
+    /// score less what earlier incidents take off; `None` if it is too low to be one.
+    pub fn follow(&mut self, score: f64) -> Option<f64> {
         self.since_peak = self.since_peak.saturating_add(1);
-        self.peaks.iter_mut().for_each(|peak| *peak *= KEPT);
         self.since_alarm = self.since_alarm.map(|since| since.saturating_add(1));
+        self.peaks.iter_mut().for_each(|peak| *peak *= KEPT);
         if self.peak > 0.0 && self.since_peak > self.rules.hold_off {
             self.remember();
         }
@@ -78,14 +93,6 @@ impl Incidents {
         if score > self.peak {
             (self.peak, self.since_peak) = (score, 0);
         }
-        let held = self
-            .since_alarm
-            .is_some_and(|since| since <= self.rules.hold_off);
-        if strength < self.rules.threshold || held && strength < self.alarm + self.rules.worse {
-            return None;
-        }
-        self.since_alarm = Some(0);
-        self.alarm = strength;
         Some(strength)
     }
 

@@ -107,7 +107,8 @@ pub fn scaled_sigmoid(position: f64) -> f64 {
 
 impl Judged {
     /// Adds one series: a time and a score a row, in order, and label windows of first and last time, in order. A window
-    /// whose ends are no row's time is skipped, but it counts to the perfect score, as NAB counts all labels.
+    /// whose ends are no row's time is skipped, but it counts to the perfect score, as NAB counts all labels. A score that is
+    /// not a number is never an alarm.
     pub fn add(&mut self, times: &[i64], scores: &[f64], windows: &[(i64, i64)]) {
         let ranges: Vec<(usize, usize)> = windows
             .iter()
@@ -135,7 +136,11 @@ impl Judged {
             };
             if row as f64 >= probation {
                 self.points.push(Point {
-                    score,
+                    score: if score.is_nan() {
+                        f64::NEG_INFINITY
+                    } else {
+                        score
+                    },
                     window: inside.map(|_| self.windows + next),
                     position_value,
                 });
