@@ -5,7 +5,7 @@
 //!                                        └──▶ mean collusive displacement ──▶ / robust scale ──▶ score
 //! ```
 //!
-//! Memory is bounded, but much more than that of the other detectors: some 400 KiB a series. So it is not part of the
+//! Memory is bounded, but much more than that of the other detectors: some 460 KiB a series. So it is not part of the
 //! ensemble, and is meant for a few series that matter.
 
 use std::collections::VecDeque;
