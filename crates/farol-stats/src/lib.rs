@@ -5,6 +5,8 @@
 //! * [`calibration`] makes probabilities of a classifier's scores, and from them its performance without labels.
 //! * [`experiment`] compares variants with results that may be looked at whenever one likes.
 //! * [`overlap`] says how alike texts are by the words that they use.
+//! * [`series`] finds anomalies of time series: causal detectors, their ensemble, limits by extreme-value theory, and the rule
+//!   of a benchmark that judges them.
 //!
 //! Each method names its source and is held against a reference implementation by a golden file beside the script that
 //! made it (`tests/golden`).
@@ -14,4 +16,5 @@ pub mod drift;
 pub mod experiment;
 pub mod overlap;
 pub mod sequential;
+pub mod series;
 mod special;
