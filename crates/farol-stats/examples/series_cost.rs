@@ -1,0 +1,90 @@
+//! What the ensemble costs: processor time of one step of many series, and memory a series.
+//!
+//! ```text
+//! series_cost ensemble 10000       warmed up with two days of minutes
+//! series_cost forest 1000          the random cut forest alone, warmed up until it is full
+//! ```
+//!
+//! Memory is the growth of the resident set, read from `/proc/self/statm` (Linux), the state's text left out.
+
+use std::env::args;
+use std::fs;
+use std::time::Instant;
+
+use farol_stats::series::Detector;
+use farol_stats::series::ensemble::Ensemble;
+use farol_stats::series::forest::CutForest;
+
+const STEPS: i64 = 20;
+const PAGE_BYTES: f64 = 4096.0;
+
+fn main() -> Result<(), String> {
+    let arguments: Vec<String> = args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["ensemble", series] => measure(
+            number(series)?,
+            2 * 1440,
+            Ensemble::default,
+            |ensemble, time, value| {
+                ensemble.observe(time, Some(value));
+            },
+        ),
+        ["forest", series] => measure(
+            number(series)?,
+            300,
+            CutForest::default,
+            |forest, time, value| {
+                forest.observe(time, Some(value));
+            },
+        ),
+        _ => Err("series_cost ensemble|forest SERIES".to_owned()),
+    }
+}
+
+fn number(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|error| format!("{text}: {error}"))
+}
+
+fn measure<D>(
+    series: usize,
+    warm: i64,
+    new: impl Fn() -> D,
+    step: impl Fn(&mut D, i64, f64),
+) -> Result<(), String> {
+    let before = resident()?;
+    let mut detectors: Vec<D> = (0..series).map(|_| new()).collect();
+    for (place, detector) in detectors.iter_mut().enumerate() {
+        for minute in 0..warm {
+            step(detector, minute * 60, value(place, minute));
+        }
+    }
+    let bytes = (resident()? - before) / series as f64;
+    let start = Instant::now();
+    for minute in warm..warm + STEPS {
+        for (place, detector) in detectors.iter_mut().enumerate() {
+            step(detector, minute * 60, value(place, minute));
+        }
+    }
+    let seconds = start.elapsed().as_secs_f64() / STEPS as f64;
+    println!("{series} series: {seconds:.4} s of one core a step, {bytes:.0} bytes a series");
+    Ok(())
+}
+
+/// A day's rhythm and noise that looks random, another for each series.
+fn value(series: usize, minute: i64) -> f64 {
+    let hash = (series as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        ^ (minute as u64 + 1).wrapping_mul(0xD1B5_4A32_D192_ED03);
+    let noise = (hash ^ hash >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 40;
+    let wave = (minute as f64 / 1440.0 * std::f64::consts::TAU).sin();
+    100.0 + 20.0 * wave + noise as f64 / f64::from(1 << 24) * 10.0
+}
+
+fn resident() -> Result<f64, String> {
+    let text = fs::read_to_string("/proc/self/statm").map_err(|error| error.to_string())?;
+    let pages = text
+        .split_whitespace()
+        .nth(1)
+        .and_then(|pages| pages.parse::<f64>().ok());
+    Ok(pages.ok_or("no resident pages")? * PAGE_BYTES)
+}
