@@ -1,6 +1,6 @@
 //! What jobs add to the data dictionary: their views, their tables of partials, and `series`.
 
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::prelude::SessionContext;
 use farol_lake::sql::dictionary::{
