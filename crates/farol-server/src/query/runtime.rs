@@ -7,8 +7,8 @@ use thread_priority::{ThreadPriority, ThreadPriorityValue, set_current_thread_pr
 use tokio::runtime::{Builder, Handle, Runtime};
 
 /// Priority of the threads that compute, from 0 to 99: niceness 12. Beside work at the usual priority such a thread gets a
-/// fifteenth of a core, and all of it when nothing else wants it: ingest, which also loses some of its caches, keeps nine tenths
-/// of its rate. At the lowest there is, niceness 19, a machine that is busy with anything else would answer no query at all.
+/// fifteenth of a core, and all of it when nothing else wants it; what that costs ingest is in `benches/README.md`. At the
+/// lowest there is, niceness 19, a machine that is busy with anything else would answer no query at all.
 const COMPUTING_PRIORITY: u8 = 17;
 
 /// Priority of the threads that talk to clients, niceness 5: before those that compute, so that a time limit is kept and
