@@ -43,6 +43,7 @@ pub use width::Width;
 
 use crate::grain::TimeZone;
 use crate::rollup;
+use crate::views::KnownColumns;
 
 /// The column of a partial's window.
 pub const WINDOW_START: &str = "window_start";
@@ -300,6 +301,7 @@ pub struct Jobs {
     by_name: BTreeMap<String, Arc<Job>>,
     time_zone: TimeZone,
     rollup_rows_min: u64,
+    known_columns: KnownColumns,
 }
 
 impl Default for Jobs {
@@ -334,6 +336,11 @@ impl Jobs {
         self.rollup_rows_min
     }
 
+    /// The columns of their views, as far as they were looked for.
+    pub(crate) fn known_columns(&self) -> &KnownColumns {
+        &self.known_columns
+    }
+
     /// The same jobs with rollups of tables of partials that have so many rows or more.
     #[must_use]
     pub fn rolled_up_from(self, rollup_rows_min: u64) -> Self {
@@ -358,6 +365,7 @@ impl Jobs {
             by_name,
             time_zone: TimeZone::default(),
             rollup_rows_min: rollup::ROWS_MIN,
+            known_columns: KnownColumns::default(),
         }
     }
 }

@@ -37,9 +37,11 @@ use crate::grain::{Edge, Grain, TimeZone};
 use crate::held_back::readable;
 use crate::rollup::{RolledUp, rolled_up};
 
+mod columns;
 mod over_jobs;
 mod series;
 
+pub use columns::KnownColumns;
 pub(crate) use over_jobs::{OVER_JOBS, over_jobs};
 use series::Series;
 pub(crate) use series::schema as series_schema;
@@ -61,7 +63,7 @@ pub async fn register(session: &Session, jobs: &Jobs) -> Result<(), JobError> {
     let mut sources = Vec::new();
     for job in jobs.iter() {
         let (seen, rollups) = rolled_up(session, job, jobs.rollup_rows_min()).await?;
-        let mut source = Source::without_rows(job, &planning);
+        let mut source = Source::without_rows(jobs, job, &planning);
         if let Some(seen) = seen {
             schema.register_table(job.name().to_owned(), seen.provider.clone())?;
             source.partials = [readable(job, seen.provider)];
@@ -85,7 +87,9 @@ pub async fn register(session: &Session, jobs: &Jobs) -> Result<(), JobError> {
 /// Where a view cannot be planned.
 pub async fn register_without_rows(context: &SessionContext, jobs: &Jobs) -> Result<()> {
     let planning = context_of_jobs();
-    let sources = jobs.iter().map(|job| Source::without_rows(job, &planning));
+    let sources = jobs
+        .iter()
+        .map(|job| Source::without_rows(jobs, job, &planning));
     make_known(context, jobs, sources.collect()).await
 }
 
@@ -122,6 +126,7 @@ struct Source {
     partials: [Arc<dyn TableProvider>; 1],
     rollups: Vec<RolledUp>,
     planning: SessionContext,
+    columns: KnownColumns,
 }
 
 impl std::fmt::Debug for Source {
@@ -131,12 +136,13 @@ impl std::fmt::Debug for Source {
 }
 
 impl Source {
-    fn without_rows(job: &Arc<Job>, planning: &SessionContext) -> Self {
+    fn without_rows(jobs: &Jobs, job: &Arc<Job>, planning: &SessionContext) -> Self {
         Self {
             job: job.clone(),
             partials: [Arc::new(EmptyTable::new(job.partials_schema()))],
             rollups: Vec::new(),
             planning: planning.clone(),
+            columns: jobs.known_columns().clone(),
         }
     }
 
@@ -146,18 +152,18 @@ impl Source {
     }
 
     fn measures(&self, grain: Grain, segments: Vec<String>) -> Result<Measures> {
-        let plan = view(
-            &self.planning,
-            &self.job,
-            self.inputs(&grain),
-            &[],
-            &grain,
-            &segments,
-        )?;
-        // The types that the plan will have once it is coerced.
-        let plan = self.planning.state().optimize(&plan)?;
+        let (job, windows) = (self.job.name().to_owned(), grain.to_string());
+        let is_rolled_up = RolledUp::fitting(&self.rollups, &grain).is_some();
+        let asked = (job, windows, segments.clone(), is_rolled_up);
+        let schema = self.columns.of(asked, || {
+            let inputs = self.inputs(&grain);
+            let plan = view(&self.planning, &self.job, inputs, &[], &grain, &segments)?;
+            // The types that the plan will have once it is coerced.
+            let plan = self.planning.state().optimize(&plan)?;
+            Ok(plan.schema().inner().clone())
+        })?;
         Ok(Measures {
-            schema: plan.schema().inner().clone(),
+            schema,
             source: self.clone(),
             grain,
             segments,
