@@ -7,9 +7,8 @@
 //! Under no change new categories still come, the more the longer the tail of rare ones is, so the share alone is no
 //! alarm: [`compare`](super::compare) with [`Measure::NewCategoryMass`](super::Measure) says what to expect.
 
-use statrs::function::beta::beta_reg;
-
 use super::totals;
+use crate::special::beta::beta_quantile;
 
 /// A share of values with its confidence interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -61,20 +60,6 @@ pub fn clopper_pearson(successes: u64, trials: u64, confidence: f64) -> Option<P
         lower,
         upper,
     })
-}
-
-/// The quantile of the Beta distribution by halving: sixty steps leave nothing of a double.
-fn beta_quantile(a: f64, b: f64, probability: f64) -> f64 {
-    let (mut low, mut high) = (0.0_f64, 1.0_f64);
-    for _ in 0..60 {
-        let middle = f64::midpoint(low, high);
-        if beta_reg(a, b, middle) < probability {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    f64::midpoint(low, high)
 }
 
 #[cfg(test)]
