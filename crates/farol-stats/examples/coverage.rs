@@ -98,7 +98,8 @@ fn mean_line(name: &str, truth: f64, draw: fn(&mut ChaCha8Rng) -> f64) {
         for look in 1..=LENGTH {
             sums.add(draw(rng));
             if look >= FIRST_LOOK {
-                let found = mean_confidence_interval(&sums.arm(), 2000, ALPHA).expect("values");
+                let found = mean_confidence_interval(&sums.arm(), 2000, ALPHA)
+                    .expect("simulated values are finite and not all alike");
                 stream.left |= !found.contains(truth);
                 stream.once_left |= (sums.mean - truth).abs() > sums.radius_once();
                 stream.width = found.width() / (2.0 * sums.radius_once());
@@ -111,12 +112,14 @@ fn mean_line(name: &str, truth: f64, draw: fn(&mut ChaCha8Rng) -> f64) {
 fn bernstein_line(name: &str, truth: f64, draw: fn(&mut ChaCha8Rng) -> f64) {
     line(name, |rng| {
         let mut sums = Sums::default();
-        let mut sequence = BernsteinSequence::new(ALPHA).expect("a level");
+        let mut sequence = BernsteinSequence::new(ALPHA).expect("levels are between 0 and 1");
         let mut once_left = false;
         for look in 1..=LENGTH {
             let value = draw(rng);
             sums.add(value);
-            sequence.observe(value).expect("a value in 0 to 1");
+            sequence
+                .observe(value)
+                .expect("simulated values are in 0 to 1");
             once_left |= look >= FIRST_LOOK && (sums.mean - truth).abs() > sums.radius_once();
         }
         Stream {
@@ -133,7 +136,8 @@ fn proportion_line(rate: f64) {
         let (mut successes, mut left, mut once_left) = (0, false, false);
         for look in 1..=LENGTH {
             successes += u64::from(rng.random::<f64>() < rate);
-            let e_value = proportion_ln_e_value(successes, look, rate).expect("counts");
+            let e_value = proportion_ln_e_value(successes, look, rate)
+                .expect("successes are among the trials");
             left |= e_value >= -ALPHA.ln();
             let observed = successes as f64 / look as f64;
             let radius = ONCE * (observed * (1.0 - observed) / look as f64).sqrt();
@@ -141,7 +145,8 @@ fn proportion_line(rate: f64) {
         }
         let observed = successes as f64 / LENGTH as f64;
         let radius = ONCE * (observed * (1.0 - observed) / LENGTH as f64).sqrt();
-        let found = proportion_confidence_interval(successes, LENGTH, ALPHA).expect("counts");
+        let found = proportion_confidence_interval(successes, LENGTH, ALPHA)
+            .expect("successes are among the trials");
         Stream {
             left,
             once_left,
@@ -153,7 +158,10 @@ fn proportion_line(rate: f64) {
 /// `place` says of a draw whether it is below the quantile and whether it is at or below it.
 fn quantile_line(name: &str, level: f64, place: fn(&mut ChaCha8Rng, f64) -> (bool, bool)) {
     let ranks: Vec<QuantileRanks> = (0..=LENGTH)
-        .map(|count| quantile_confidence_ranks(count, level, 2000, ALPHA).expect("a level"))
+        .map(|count| {
+            quantile_confidence_ranks(count, level, 2000, ALPHA)
+                .expect("levels are between 0 and 1")
+        })
         .collect();
     line(name, |rng| {
         let (mut below, mut at_or_below, mut left, mut once_left) = (0, 0, false, false);
@@ -197,7 +205,9 @@ fn difference_line(name: &str, draw: fn(&mut ChaCha8Rng, f64) -> f64, shift: f64
                 let Some(found) = compare(&control.arm(), &treatment.arm(), 0.1) else {
                     continue;
                 };
-                let interval = found.confidence_interval(ALPHA).expect("a level");
+                let interval = found
+                    .confidence_interval(ALPHA)
+                    .expect("levels are between 0 and 1");
                 stream.left |= !interval.contains(shift);
                 let radius = control.radius_once().hypot(treatment.radius_once());
                 stream.once_left |= (found.difference - shift).abs() > radius;
@@ -214,10 +224,12 @@ fn ratio_line() {
         for look in 1..=LENGTH {
             first += u64::from(rng.random::<bool>());
             let counts = [first, look - first];
-            left |= sample_ratio::ln_e_value(&counts, &[1.0, 1.0]).expect("counts") >= -ALPHA.ln();
+            left |= sample_ratio::ln_e_value(&counts, &[1.0, 1.0])
+                .expect("successes are among the trials")
+                >= -ALPHA.ln();
             if look >= FIRST_LOOK {
                 once_left |= sample_ratio::chi_square(&counts, &[1.0, 1.0])
-                    .expect("counts")
+                    .expect("successes are among the trials")
                     .p_value
                     < ALPHA;
             }
@@ -249,7 +261,8 @@ fn power() {
                 control.add(normal(&mut rng));
                 treatment.add(normal(&mut rng) + shift);
                 if look >= FIRST_LOOK && stop.is_none() {
-                    let found = compare(&control.arm(), &treatment.arm(), 0.1).expect("values");
+                    let found = compare(&control.arm(), &treatment.arm(), 0.1)
+                        .expect("simulated values are finite and not all alike");
                     stop = (found.p_value <= ALPHA).then_some(look);
                 }
             }

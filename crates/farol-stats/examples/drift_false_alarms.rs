@@ -215,14 +215,17 @@ fn simulate(
             seed: generator.random(),
         };
         for (alarms, &measure) in found.alarms.iter_mut().zip(measures) {
-            let test = compare(measure, &reference, &window, resampling).expect("values");
+            let test = compare(measure, &reference, &window, resampling)
+                .expect("simulated values are finite and not all alike");
             alarms.at_5 += u32::from(is_drift(test.p_value, test.effect, 0.05));
             alarms.at_1 += u32::from(is_drift(test.p_value, test.effect, 0.01));
             alarms.p_alone_at_5 += u32::from(test.p_value <= 0.05);
             alarms.p_alone_at_1 += u32::from(test.p_value <= 0.01);
         }
-        let psi = population_stability_index(&reference, &window).expect("values");
-        let divergence = jensen_shannon(&reference, &window).expect("values");
+        let psi = population_stability_index(&reference, &window)
+            .expect("simulated values are finite and not all alike");
+        let divergence = jensen_shannon(&reference, &window)
+            .expect("simulated values are finite and not all alike");
         found.fixed[0] += u32::from(psi >= 0.1);
         found.fixed[1] += u32::from((divergence / std::f64::consts::LN_2).sqrt() >= 0.1);
     }
@@ -231,7 +234,7 @@ fn simulate(
 
 /// The counts of n values of a mix, with room for `categories`.
 fn draw(n: usize, mix: &[f64], categories: usize, generator: &mut ChaCha8Rng) -> Vec<u64> {
-    let law = WeightedIndex::new(mix).expect("shares");
+    let law = WeightedIndex::new(mix).expect("shares of a mix are positive");
     let mut counts = vec![0; categories];
     for _ in 0..n {
         counts[law.sample(generator)] += 1;

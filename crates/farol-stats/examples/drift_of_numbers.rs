@@ -96,19 +96,24 @@ fn simulate(n: usize, law: Law, shift: f64, simulations: u32) -> Found {
             seed: generator.random(),
         };
 
-        let test = wasserstein_permutation_test(&reference, &window, resampling).expect("values");
+        let test = wasserstein_permutation_test(&reference, &window, resampling)
+            .expect("simulated values are finite and not all alike");
         found.permutation += u32::from(drift(&test));
         found.permutation_p_alone += u32::from(test.p_value <= LEVEL);
 
         let [before, after] = [&reference, &window].map(|values| sketched(values));
-        let test = wasserstein_asymptotic_test(&before, &after, resampling).expect("values");
+        let test = wasserstein_asymptotic_test(&before, &after, resampling)
+            .expect("simulated values are finite and not all alike");
         found.sketch += u32::from(drift(&test));
         found.sketch_p_alone += u32::from(test.p_value <= LEVEL);
 
-        let [before, after] =
-            [&reference, &window].map(|values| Distribution::from_samples(values).expect("values"));
+        let [before, after] = [&reference, &window].map(|values| {
+            Distribution::from_samples(values)
+                .expect("simulated values are finite and not all alike")
+        });
         let statistic = kolmogorov_smirnov(&before, &after);
-        let p = kolmogorov_smirnov_p_value(statistic, n as u64, n as u64).expect("sizes");
+        let p = kolmogorov_smirnov_p_value(statistic, n as u64, n as u64)
+            .expect("samples are not empty");
         found.kolmogorov_smirnov_p_alone += u32::from(p <= LEVEL);
         found.fixed +=
             u32::from(wasserstein_ratio(&before, &after).is_some_and(|ratio| ratio >= 0.1));
@@ -128,5 +133,5 @@ fn sketched(values: &[f64]) -> Distribution {
             }
         })
         .collect();
-    Distribution::from_samples(&rounded).expect("values")
+    Distribution::from_samples(&rounded).expect("simulated values are finite and not all alike")
 }

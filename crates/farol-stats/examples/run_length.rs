@@ -50,7 +50,7 @@ trait Detector: Clone {
 
 impl Detector for EDetector {
     fn observe(&mut self, value: f64) {
-        EDetector::observe(self, value).expect("a value in 0 to 1");
+        EDetector::observe(self, value).expect("simulated values are in 0 to 1");
     }
     fn is_alarm(&self) -> bool {
         EDetector::is_alarm(self)
@@ -126,11 +126,13 @@ fn detector(baseline: f64, changed: f64) -> EDetector {
     } else {
         Direction::Increase
     };
-    EDetector::new(direction, baseline, RUN_LENGTH).expect("a baseline in 0 to 1")
+    EDetector::new(direction, baseline, RUN_LENGTH)
+        .expect("baselines of the table are between 0 and 1")
 }
 
 fn cusum(baseline: f64, changed: f64) -> BernoulliCusum {
-    BernoulliCusum::new(baseline, changed, RUN_LENGTH).expect("rates in 0 to 1")
+    BernoulliCusum::new(baseline, changed, RUN_LENGTH)
+        .expect("rates of the table are between 0 and 1")
 }
 
 fn without_a_change(seed: u64) {
@@ -167,7 +169,9 @@ fn without_a_change(seed: u64) {
         } else {
             "increase"
         };
-        let exact = c.average_run_length(baseline).expect("a rate");
+        let exact = c
+            .average_run_length(baseline)
+            .expect("rates of the table are between 0 and 1");
         println!(
             "{baseline:>9} {looks:>9} {mean:>9.0} ± {error:>6.0} {cut:>7} {other:>9.0} ± {other_error:>6.0} {exact:>9.0}"
         );
@@ -214,7 +218,7 @@ fn run_of_windows(
         seen += size;
         detector
             .observe_window(ones, size)
-            .expect("ones among trials");
+            .expect("ones are counted among the trials");
         if detector.is_alarm() {
             if seen <= before {
                 detector.reset();
@@ -286,12 +290,13 @@ fn within_the_budget(seed: u64) {
     );
     for budget in [0.5, 1.0, 5.0] {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let length =
-            average_run_length(budget, f64::from(per_week) * f64::from(streams)).expect("a budget");
+        let length = average_run_length(budget, f64::from(per_week) * f64::from(streams))
+            .expect("budgets and streams are positive");
         let mut alarms = 0_u32;
         for stream in 0..streams {
             let rate = 0.5 + 0.49 * f64::from(stream) / f64::from(streams);
-            let mut e = EDetector::new(Direction::Decrease, rate, length).expect("a rate");
+            let mut e = EDetector::new(Direction::Decrease, rate, length)
+                .expect("rates of the table are between 0 and 1");
             for _ in 0..per_week * weeks {
                 Detector::observe(&mut e, outcome(&mut rng, rate));
                 if e.is_alarm() {
@@ -309,7 +314,7 @@ fn within_the_budget(seed: u64) {
 
 fn main() {
     let seed = 20_240_601;
-    let state = serde_json::to_string(&detector(0.85, 0.8)).expect("plain numbers");
+    let state = serde_json::to_string(&detector(0.85, 0.8)).expect("a state is plain numbers");
     println!("State of one detector: {} bytes as JSON\n", state.len());
     without_a_change(seed);
     after_a_change(seed + 1);
