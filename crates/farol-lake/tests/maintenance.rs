@@ -1,5 +1,7 @@
 //! Compaction and vacuum over real tables in a directory, and what those who read beside them see.
 
+#[path = "maintenance/looking_up.rs"]
+mod looking_up;
 #[path = "maintenance/reading_on.rs"]
 mod reading_on;
 #[path = "support/rows.rs"]
