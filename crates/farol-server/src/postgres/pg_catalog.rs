@@ -1,6 +1,6 @@
 //! PostgreSQL's own tables, as clients know them: datafusion-pg-catalog's, and what it leaves out.
 //!
-//! `pg_description` holds what the [dictionary](farol_lake::sql::Relation) says of tables and columns, so that comments
+//! `pg_description` holds what the [dictionary](farol_lake::sql::dictionary::Relation) says of tables and columns, so that comments
 //! show in psql (`\d+`) and in dashboards. `pg_class`, `pg_namespace` and `pg_constraint` have their columns of options,
 //! privileges and keys with the types that clients expect, and nothing in them.
 
