@@ -323,6 +323,31 @@ fn agree_with_the_rows(farol: &Farol) {
             "SELECT CAST((SELECT sum(calls) FROM models) AS BIGINT) - (SELECT count(*) FROM traces WHERE operation IN ('chat', \
              'embeddings')) AS n",
         ),
+        (
+            "what days cost",
+            "SELECT count(*) AS n FROM (SELECT (SELECT sum(cost) FROM daily_spend WHERE currency = 'USD') AS told, \
+             (SELECT sum(cost) FROM traces WHERE currency = 'USD' AND calls_model(operation)) AS paid) sums \
+             WHERE (told IS DISTINCT FROM paid) OR (told IS NULL)",
+        ),
+        (
+            "the month to date of the last of its days",
+            "SELECT count(*) AS n FROM (SELECT sum(cost) AS spent, max(month_to_date_cost) AS to_date FROM daily_spend \
+             GROUP BY service, environment, provider, model, currency) series WHERE spent IS DISTINCT FROM to_date",
+        ),
+        (
+            "shares of the time of an agent's steps",
+            "SELECT count(*) AS n FROM (SELECT sum(time_share) AS whole FROM step_shares \
+             GROUP BY day_start, service, environment, agent_name) agents WHERE (whole IS NULL) OR (abs(whole - 1) > 1e-9)",
+        ),
+        (
+            "shares of what an agent's steps cost",
+            "SELECT count(*) AS n FROM (SELECT sum(cost_share) AS whole FROM step_shares WHERE cost IS NOT NULL \
+             GROUP BY day_start, service, environment, agent_name, currency) agents WHERE abs(whole - 1) > 1e-9",
+        ),
+        (
+            "steps that there are",
+            "SELECT CASE WHEN count(*) > 10 THEN 0 ELSE 1 END AS n FROM step_shares WHERE cost IS NOT NULL AND spans > 0",
+        ),
     ] {
         assert_eq!(farol.number(query), 0, "{what}");
     }
