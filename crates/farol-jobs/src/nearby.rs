@@ -37,6 +37,8 @@ pub(crate) struct Nearby<'a> {
     /// Of each input the columns that the job reads.
     columns: Vec<Vec<String>>,
     held: Option<Held>,
+    /// Windows that a run is tried with: those that fit before, and more where there was room.
+    at_once: i64,
 }
 
 /// The rows near a run of windows.
@@ -66,6 +68,7 @@ impl<'a> Nearby<'a> {
             windows,
             columns: columns.collect(),
             held: None,
+            at_once: RUN_WINDOWS,
         }
     }
 
@@ -92,23 +95,31 @@ impl<'a> Nearby<'a> {
     }
 
     /// Reads the rows near a run of windows that begins with this one; `None` where even its own are too many.
-    async fn read(&self, start_us: i64) -> Result<Option<Held>, JobError> {
-        let mut windows = RUN_WINDOWS;
-        while windows > 0 {
+    async fn read(&mut self, start_us: i64) -> Result<Option<Held>, JobError> {
+        loop {
             let (width_us, reach) = (self.job.window().micros(), self.job.mode().reach_us());
-            let last = last_of_run(width_us, reach, self.windows, start_us, windows);
+            let last = last_of_run(width_us, reach, self.windows, start_us, self.at_once);
             let range = (start_us, last.saturating_add(width_us));
-            if let Some(inputs) = self.read_range(range).await? {
-                let run = (start_us, last);
-                return Ok(Some(Held { run, inputs }));
+            let read = self.read_range(range).await?;
+            let bytes = read.as_ref().map(|(_, bytes)| *bytes);
+            let tried = self.at_once;
+            self.at_once = next_run(tried, bytes);
+            match read {
+                Some((inputs, _)) => {
+                    let run = (start_us, last);
+                    return Ok(Some(Held { run, inputs }));
+                }
+                None if tried == 1 => return Ok(None),
+                None => {}
             }
-            windows /= 4;
         }
-        Ok(None)
     }
 
-    /// The rows near a range, in the order of their time; `None` where they are too many.
-    async fn read_range(&self, range: (i64, i64)) -> Result<Option<Vec<RecordBatch>>, JobError> {
+    /// The rows near a range, in the order of their time, and their bytes; `None` where they are too many.
+    async fn read_range(
+        &self,
+        range: (i64, i64),
+    ) -> Result<Option<(Vec<RecordBatch>, usize)>, JobError> {
         let (mut inputs, mut bytes) = (Vec::new(), 0);
         for (rows, columns) in self.rows.iter().zip(&self.columns) {
             let columns: Vec<_> = columns.iter().map(String::as_str).collect();
@@ -124,7 +135,17 @@ impl<'a> Nearby<'a> {
             }
             inputs.push(in_order(&concat_batches(&schema, &batches)?)?);
         }
-        Ok(Some(inputs))
+        Ok(Some((inputs, bytes)))
+    }
+}
+
+/// Windows to try next, after so many whose rows had so many bytes, or too many: neighbours are mostly alike, so what did
+/// not fit is not read in vain again.
+fn next_run(tried: i64, bytes: Option<usize>) -> i64 {
+    match bytes {
+        None => (tried / 4).max(1),
+        Some(bytes) if bytes < HELD_BYTES / 8 => (tried * 4).min(RUN_WINDOWS),
+        Some(_) => tried,
     }
 }
 
@@ -187,6 +208,15 @@ mod tests {
         assert_eq!(last(60, 64), 60);
         assert_eq!(last(100, 64), 110);
         assert_eq!(last(100, 1), 100);
+    }
+
+    #[test]
+    fn runs_are_as_long_as_what_fits() {
+        assert_eq!(next_run(64, None), 16);
+        assert_eq!(next_run(1, None), 1);
+        assert_eq!(next_run(4, Some(HELD_BYTES / 2)), 4);
+        assert_eq!(next_run(4, Some(HELD_BYTES / 10)), 16);
+        assert_eq!(next_run(64, Some(0)), RUN_WINDOWS);
     }
 
     fn rows() -> RecordBatch {

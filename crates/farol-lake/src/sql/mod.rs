@@ -204,6 +204,9 @@ fn context() -> Result<SessionContext, DataFusionError> {
         .with_information_schema(true)
         .with_default_catalog_and_schema("farol", "public")
         .set_str("datafusion.sql_parser.dialect", "postgres")
+        // Of several sorts at once, each merges what it spilled with all the memory that it can get, and leaves none to
+        // whoever merges the sorts.
+        .with_repartition_sorts(false)
         // Views of jobs are planned within a query's plan, and so optimized twice. A join that was given a dynamic filter the
         // first time cannot be turned round the second time.
         .set_bool(

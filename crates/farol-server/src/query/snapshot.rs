@@ -66,9 +66,6 @@ impl Snapshot {
         let config = self.state.config().clone();
         let config = config
             .with_batch_size(batch_rows)
-            // Of several sorts at once, each merges what it spilled with all the memory that it can get, and leaves none to
-            // whoever merges the sorts.
-            .with_repartition_sorts(false)
             .with_sort_spill_reservation_bytes(merge_bytes);
         let state = SessionStateBuilder::new_from_existing(self.state.clone())
             .with_config(config)
