@@ -18,7 +18,7 @@ use datafusion::physical_plan::coop::CooperativeExec;
 pub(super) struct YieldingJoins;
 
 /// Those operators, by the names of their plans.
-const MULTIPLYING: [&str; 7] = [
+pub(super) const MULTIPLYING: [&str; 7] = [
     "CrossJoinExec",
     "HashJoinExec",
     "NestedLoopJoinExec",

@@ -3,8 +3,11 @@
 //! ```text
 //! PostgreSQL ─┐                ┌─ a place (semaphore) ─ newest snapshot ─ plan ─ read-only? ─┐
 //! Flight SQL ─┼─▶ QueryService ┤                                                            ├─▶ Rows ─▶ client
-//! HTTP        ┘                └─ computing threads: memory, disk and time of its own ──────┘
+//! HTTP        ┘                └─ light or heavy threads: memory, disk and time of its own ─┘
 //! ```
+//!
+//! A plan that is done with soon whatever its values are ([`weight`]) runs on light threads, beside which ingest still
+//! comes first; any other runs on heavy ones, which get what everything else leaves.
 //!
 //! A query has bounds for everything: the wait for a place, its time, its memory, its disk, and the batches that wait for
 //! a client. [`Rows`] is the client's end: dropping it ends the query.
@@ -14,6 +17,7 @@ mod error;
 mod rows;
 mod runtime;
 mod snapshot;
+mod weight;
 
 use std::future::Future;
 use std::io;
@@ -158,14 +162,15 @@ impl QueryService {
         let begin = async move {
             let (context, plan) = service.planned(plan).await?;
             let frame = context.execute_logical_plan(plan).await?;
-            Ok::<_, QueryError>(frame.execute_stream().await?)
+            let task = Arc::new(frame.task_ctx());
+            Ok::<_, QueryError>((frame.create_physical_plan().await?, task))
         };
         let limits = rows::Limits {
             deadline: Instant::now() + timeout,
             timeout,
             unread: patience.unread,
         };
-        Rows::start(self.0.threads.computing(), begin, place, limits).await
+        Rows::start(&self.0.threads, begin, place, limits).await
     }
 
     /// One of the places for queries.
@@ -192,7 +197,7 @@ impl QueryService {
         work: impl Future<Output = Result<T, QueryError>> + Send + 'static,
     ) -> Result<T, QueryError> {
         let timeout = self.0.options.timeout;
-        let task = rows::AbortOnDrop(self.0.threads.computing().spawn(work));
+        let task = rows::AbortOnDrop(self.0.threads.light().spawn(work));
         match tokio::time::timeout(timeout, task).await {
             Ok(Ok(done)) => done,
             Ok(Err(error)) => Err(rows::broken(&error)),

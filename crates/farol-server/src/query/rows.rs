@@ -11,14 +11,16 @@ use std::time::Duration;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
-use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
 use super::error::{Kind, QueryError};
+use super::runtime::Threads;
+use super::weight;
 
 /// Batches that wait for the client at the most.
 const BATCHES_WAITING_MAX: usize = 2;
@@ -43,14 +45,17 @@ pub(crate) struct Rows {
     _task: AbortOnDrop<()>,
 }
 
+/// A plan, and what it is to run with.
+type Planned = (Arc<dyn ExecutionPlan>, Arc<TaskContext>);
+
 /// How the query ended, once it has.
 type Outcome = Arc<OnceLock<Result<(), QueryError>>>;
 
 impl Rows {
-    /// Runs a query on these threads; comes back when it is planned.
+    /// Plans a query on the light threads and runs it on those that its plan is for; comes back when it is planned.
     pub(super) async fn start(
-        threads: &Handle,
-        begin: impl Future<Output = Result<SendableRecordBatchStream, QueryError>> + Send + 'static,
+        threads: &Threads,
+        plan: impl Future<Output = Result<Planned, QueryError>> + Send + 'static,
         place: OwnedSemaphorePermit,
         limits: Limits,
     ) -> Result<Self, QueryError> {
@@ -59,9 +64,27 @@ impl Rows {
         let outcome = Outcome::default();
         let word = outcome.clone();
         let running = Running::begin();
-        let task = threads.spawn(async move {
+        let heavy = threads.heavy().clone();
+        // A task that was told to end holds its place until it has.
+        let place = Arc::new(place);
+        let task = threads.light().spawn(async move {
             let mut begun = Some(begun);
-            let work = compute(begin, &mut begun, &sender, limits);
+            let work = async {
+                let (plan, context) = plan.await?;
+                let light = weight::is_light(plan.as_ref());
+                tracing::debug!(light, "a query is planned");
+                if light {
+                    return compute(plan, context, begun.take(), &sender, limits).await;
+                }
+                let (begun, sender, place) = (begun.take(), sender.clone(), place.clone());
+                let work = async move {
+                    let _place = place;
+                    compute(plan, context, begun, &sender, limits).await
+                };
+                AbortOnDrop(heavy.spawn(work))
+                    .await
+                    .map_err(|error| broken(&error))?
+            };
             let ended = match tokio::time::timeout_at(limits.deadline, work).await {
                 Ok(ended) => ended,
                 Err(_) => Err(timed_out(limits.timeout)),
@@ -143,14 +166,15 @@ impl Drop for Running {
 }
 
 async fn compute(
-    begin: impl Future<Output = Result<SendableRecordBatchStream, QueryError>>,
-    begun: &mut Option<oneshot::Sender<SchemaRef>>,
+    plan: Arc<dyn ExecutionPlan>,
+    context: Arc<TaskContext>,
+    begun: Option<oneshot::Sender<SchemaRef>>,
     sender: &mpsc::Sender<RecordBatch>,
     limits: Limits,
 ) -> Result<(), QueryError> {
-    let mut stream = begin.await?;
+    let mut stream = execute_stream(plan, context)?;
     let gone = || QueryError::new(Kind::Cancelled, "the client is gone");
-    if let Some(begun) = begun.take() {
+    if let Some(begun) = begun {
         begun.send(stream.schema()).map_err(|_| gone())?;
     }
     while let Some(batch) = stream.next().await {
