@@ -141,36 +141,14 @@ mod tests {
             during: &[1.0, 2.0],
             before: &[1.0, 2.0],
         };
+        let with = |during: &[f64], before: &[f64]| adjust(good, Units { during, before });
+        assert_eq!(with(&[1.0], &[1.0]), None, "a unit has no variance");
         assert_eq!(
-            adjust(
-                good,
-                Units {
-                    during: &[1.0],
-                    before: &[1.0]
-                }
-            ),
-            None
+            with(&[1.0, 2.0], &[1.0]),
+            None,
+            "a unit without a value before"
         );
-        assert_eq!(
-            adjust(
-                good,
-                Units {
-                    during: &[1.0, 2.0],
-                    before: &[1.0]
-                }
-            ),
-            None
-        );
-        assert_eq!(
-            adjust(
-                good,
-                Units {
-                    during: &[1.0, f64::NAN],
-                    before: &[1.0, 2.0]
-                }
-            ),
-            None
-        );
+        assert_eq!(with(&[1.0, f64::NAN], &[1.0, 2.0]), None, "no number");
         let same = Units {
             during: &[1.0, 2.0],
             before: &[3.0, 3.0],
