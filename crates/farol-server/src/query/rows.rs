@@ -71,15 +71,18 @@ impl Rows {
             let mut begun = Some(begun);
             let work = async {
                 let (plan, context) = plan.await?;
+                if let Some(begun) = begun.take() {
+                    begun.send(plan.schema()).map_err(|_| gone())?;
+                }
                 let light = weight::is_light(plan.as_ref());
                 tracing::debug!(light, "a query is planned");
                 if light {
-                    return compute(plan, context, begun.take(), &sender, limits).await;
+                    return compute(plan, context, &sender, limits).await;
                 }
-                let (begun, sender, place) = (begun.take(), sender.clone(), place.clone());
+                let (sender, place) = (sender.clone(), place.clone());
                 let work = async move {
                     let _place = place;
-                    compute(plan, context, begun, &sender, limits).await
+                    compute(plan, context, &sender, limits).await
                 };
                 AbortOnDrop(heavy.spawn(work))
                     .await
@@ -168,15 +171,10 @@ impl Drop for Running {
 async fn compute(
     plan: Arc<dyn ExecutionPlan>,
     context: Arc<TaskContext>,
-    begun: Option<oneshot::Sender<SchemaRef>>,
     sender: &mpsc::Sender<RecordBatch>,
     limits: Limits,
 ) -> Result<(), QueryError> {
     let mut stream = execute_stream(plan, context)?;
-    let gone = || QueryError::new(Kind::Cancelled, "the client is gone");
-    if let Some(begun) = begun {
-        begun.send(stream.schema()).map_err(|_| gone())?;
-    }
     while let Some(batch) = stream.next().await {
         let batch = batch?;
         if batch.num_rows() == 0 {
@@ -199,6 +197,10 @@ async fn compute(
         }
     }
     Ok(())
+}
+
+fn gone() -> QueryError {
+    QueryError::new(Kind::Cancelled, "the client is gone")
 }
 
 /// Why there is no more.

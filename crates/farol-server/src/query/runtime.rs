@@ -54,6 +54,7 @@ impl Threads {
     }
 }
 
+/// A runtime that ends with its owner.
 struct Owned {
     handle: Handle,
     runtime: Option<Runtime>,
