@@ -217,7 +217,7 @@ pub fn view(
 
 /// Partials within some filters, with the job's own columns and types: not every reader gives text and bytes as the
 /// same types.
-fn scanned(
+pub fn scanned(
     job: &Job,
     partials: &Arc<dyn TableProvider>,
     filters: &[Expr],

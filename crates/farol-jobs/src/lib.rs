@@ -14,6 +14,8 @@
 //! * [`run`] plays the role: every job and join a task of its own, so that a failing one stops no other.
 //! * [`replace`] puts whole windows in the place of others: a backfill, or what was missed.
 //! * [`renewal`] computes all of a job anew after its definition was changed.
+//! * [`segment`], [`duration`] and [`time`] are how segments and times are written, in messages and in SQL.
+//! * [`pooled`] is a range of partials in one piece, to ask what a measure is without some segment.
 //! * [`explain`] says how a job's SQL is planned and what it costs.
 //! * [`rollup`] keeps partials merged into hours and days, for views of wide windows.
 //! * [`views`] is what SQL sees, [`dictionary`] what it means; [`progress`] how far each job is; [`compact`] keeps
@@ -29,6 +31,7 @@ pub mod changed;
 pub mod compact;
 pub mod definition;
 pub mod dictionary;
+pub mod duration;
 mod error;
 pub mod explain;
 mod grain;
@@ -38,14 +41,17 @@ mod inputs;
 pub mod join;
 mod nearby;
 mod partials_table;
+pub mod pooled;
 pub mod progress;
 mod recompute;
 pub mod renewal;
 pub mod replace;
 mod role;
 pub mod rollup;
+pub mod segment;
 mod series_limit;
 pub mod step;
+pub mod time;
 pub mod views;
 mod whole;
 mod writer;
@@ -62,3 +68,4 @@ pub use held_back::is_readable;
 pub use join::JoinStatus;
 pub use progress::{JobStatus, Progress};
 pub use role::{RunOptions, run};
+pub use segment::Segment;

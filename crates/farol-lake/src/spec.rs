@@ -11,6 +11,9 @@ use crate::joined::Joined;
 /// The table of what triggers decided.
 pub const ACTIONS: &str = "actions";
 
+/// The table of what detectors found.
+pub const FINDINGS: &str = "findings";
+
 /// A table to be.
 #[derive(Debug, Clone)]
 pub struct TableSpec {
@@ -77,12 +80,62 @@ impl TableSpec {
         }
     }
 
+    /// What detectors found: incidents, each a row when it is noticed and another when it is over. The highest `revision` of
+    /// a `finding_id` counts.
+    pub fn findings() -> Self {
+        let field = |name: &str, kind: &DataType| Field::new(name, kind.clone(), true);
+        let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        let (text, count, number) = (DataType::Utf8, DataType::Int64, DataType::Float64);
+        let fields = [
+            ("sequence", &count),
+            ("finding_id", &text),
+            ("revision", &count),
+            ("state", &text),
+            ("detector", &text),
+            ("method", &text),
+            ("job", &text),
+            ("measure", &text),
+            ("direction", &text),
+            ("segment", &text),
+            ("since", &time),
+            ("window_start", &time),
+            ("window_end", &time),
+            ("noticed_at", &time),
+            ("ended_at", &time),
+            ("statistic", &text),
+            ("statistic_value", &number),
+            ("threshold", &number),
+            ("p_value", &number),
+            ("observed", &number),
+            ("reference", &number),
+            ("effect", &number),
+            ("effect_low", &number),
+            ("effect_high", &number),
+            ("reference_start", &time),
+            ("reference_end", &time),
+            ("observations", &count),
+            ("root_causes", &text),
+            ("samples", &text),
+            ("sql", &text),
+            ("tables", &text),
+        ];
+        let fields = fields.map(|(name, kind)| field(name, kind));
+        Self {
+            schema: Arc::new(Schema::new(fields.to_vec())),
+            partition_columns: Vec::new(),
+            description:
+                "What detectors found: a row when an incident is noticed, another when it is over"
+                    .to_owned(),
+        }
+    }
+
     /// The table of that name, if Farol has one.
     pub fn known(name: &str) -> Option<Self> {
         let kind = Kind::ALL.into_iter().find(|kind| kind.table() == name);
         kind.map(Self::raw)
             .or_else(|| (name == "dead_letters").then(Self::dead_letters))
             .or_else(|| (name == ACTIONS).then(Self::actions))
+            .or_else(|| (name == FINDINGS).then(Self::findings))
             .or_else(|| {
                 let joined = Joined::ALL
                     .into_iter()

@@ -5,15 +5,19 @@
 //! series_cost forest 1000          the random cut forest alone, warmed up until it is full
 //! ```
 //!
-//! Memory is the growth of the resident set, read from `/proc/self/statm` (Linux), the state's text left out.
+//! Seconds are of the thread's processor time. Memory is the growth of the resident set, read from `/proc/self/statm` (Linux),
+//! the state's text left out.
 
 use std::env::args;
 use std::fs;
-use std::time::Instant;
 
 use farol_stats::series::Detector;
 use farol_stats::series::ensemble::Ensemble;
 use farol_stats::series::forest::CutForest;
+
+#[path = "support/processor_time.rs"]
+mod processor_time;
+use processor_time::processor_seconds;
 
 const STEPS: i64 = 20;
 const PAGE_BYTES: f64 = 4096.0;
@@ -60,13 +64,13 @@ fn measure<D>(
         }
     }
     let bytes = (resident()? - before) / series as f64;
-    let start = Instant::now();
+    let start = processor_seconds()?;
     for minute in warm..warm + STEPS {
         for (place, detector) in detectors.iter_mut().enumerate() {
             step(detector, minute * 60, value(place, minute));
         }
     }
-    let seconds = start.elapsed().as_secs_f64() / STEPS as f64;
+    let seconds = (processor_seconds()? - start) / STEPS as f64;
     println!("{series} series: {seconds:.4} s of one core a step, {bytes:.0} bytes a series");
     Ok(())
 }

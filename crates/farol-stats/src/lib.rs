@@ -4,6 +4,7 @@
 //! * [`sequential`] watches rates and bounded scores, with a stated number of false alarms.
 //! * [`calibration`] makes probabilities of a classifier's scores, and from them its performance without labels.
 //! * [`experiment`] compares variants with results that may be looked at whenever one likes.
+//! * [`watch`] makes incidents of all that: one opening and one end, window by window.
 //! * [`overlap`] says how alike texts are by the words that they use.
 //! * [`series`] finds anomalies of time series: causal detectors, their ensemble, limits by extreme-value theory, and the rule
 //!   of a benchmark that judges them.
@@ -18,3 +19,4 @@ pub mod overlap;
 pub mod sequential;
 pub mod series;
 mod special;
+pub mod watch;

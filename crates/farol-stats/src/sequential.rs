@@ -1,4 +1,4 @@
-//! Watching a rate or a bounded score, observation by observation, with a stated number of false alarms.
+//! Watching a rate, a bounded score or any other score, observation by observation, with a stated number of false alarms.
 //!
 //! ```text
 //! false alarms per week, observations per week ──alarm_budget──▶ average run length
@@ -6,6 +6,7 @@
 //!                      baseline, direction ──alternatives──▶ e_detector ◀── value in 0 to 1
 //!                                                             ▲   │     ◀── window: k of n
 //!                                                          window └──▶ value ≥ threshold: alarm, reset
+//! any score ──▶ conformal: rank among those before ──▶ value ≥ threshold: alarm, reset
 //! yes or no ──▶ cusum (threshold by the Markov chain in cusum_run_length), for comparison
 //! ```
 //!
@@ -14,6 +15,7 @@
 
 pub mod alarm_budget;
 mod alternatives;
+pub mod conformal;
 pub mod cusum;
 mod cusum_run_length;
 pub mod e_detector;

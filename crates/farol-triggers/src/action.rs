@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::condition::Compared;
-use crate::duration;
 use crate::lifecycle::{Cause, Decided, State, Transition};
 use crate::rule::Rule;
-use crate::segment::{Segment, quoted_name, quoted_text, text_list};
-use crate::time::rfc3339;
+use farol_jobs::duration;
+use farol_jobs::segment::{Segment, quoted_name, quoted_text, text_list};
+use farol_jobs::time::rfc3339;
 
 /// The kind of action that this version decides.
 pub const ALERT: &str = "alert";
@@ -72,6 +72,8 @@ pub(crate) struct Message<'a> {
     pub runbook: Option<&'a str>,
     /// What went wrong, in its own words.
     pub error: Option<&'a str>,
+    /// What a detector found.
+    pub finding: Option<Value>,
 }
 
 impl Message<'_> {
@@ -120,6 +122,7 @@ impl Message<'_> {
                 "since": rfc3339(since_us),
                 "cause": cause,
                 "error": self.error,
+                "finding": self.finding,
             },
         });
         Action {
@@ -169,6 +172,7 @@ pub fn action(rule: &Rule, segment: &Segment, decided: &Decided, evidence: &Evid
         evidence: evidence.to_json(sql.as_deref()),
         runbook: rule.runbook.as_deref(),
         error: None,
+        finding: None,
     };
     message.action()
 }

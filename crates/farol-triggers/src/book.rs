@@ -10,8 +10,8 @@ use crate::action::Action;
 use crate::history::{Before, History};
 use crate::lifecycle::{Decided, Fact, Machine, Range, Seen, Terms, decide};
 use crate::rule::{Judgement, Rule};
-use crate::segment::Segment;
-use crate::time::floor;
+use farol_jobs::segment::Segment;
+use farol_jobs::time::floor;
 
 /// What was published of one segment.
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 //! Which windows of a rule are closed, and whether that leaves anything to decide.
 
 use crate::book::{Book, Failure};
-use crate::time::floor;
+use farol_jobs::time::floor;
 
 /// Which windows count as closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

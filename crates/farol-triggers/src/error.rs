@@ -24,6 +24,9 @@ pub enum TriggerError {
     /// Measures could not be read.
     #[error(transparent)]
     Job(#[from] JobError),
+    /// Findings could not be read.
+    #[error(transparent)]
+    Detector(#[from] farol_detectors::DetectorError),
     /// Kafka did not take the messages.
     #[error(transparent)]
     Kafka(#[from] KafkaError),

@@ -8,8 +8,8 @@ use crate::condition::Compared;
 use crate::error::TriggerError;
 use crate::history::Before;
 use crate::lifecycle::{Decided, State};
-use crate::samples::{Input, Telling};
-use crate::segment::Segment;
+use farol_detectors::samples::{Input, Place, Telling};
+use farol_jobs::segment::Segment;
 
 /// What supports each decision, in their order. The rows of a window are looked at once, whatever was decided of it.
 pub(crate) async fn evidence(
@@ -38,7 +38,13 @@ pub(crate) async fn evidence(
     }
     let mut found = HashMap::new();
     for (window_us, wanted) in wanted {
-        if let Some(samples) = input.find(&book.rule, window_us, &wanted).await? {
+        let place = Place {
+            reads: &book.rule.reads,
+            by: &book.rule.by,
+            from_us: window_us,
+            to_us: window_us + book.rule.window_us,
+        };
+        if let Some(samples) = input.find(place, &wanted).await? {
             found.insert(window_us, samples);
         }
     }

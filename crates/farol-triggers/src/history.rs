@@ -10,11 +10,11 @@ use farol_lake::sql::Session;
 use futures::TryStreamExt as _;
 
 use crate::condition::{Past, PastKind, PastTerm, Type, Value};
-use crate::duration;
 use crate::error::TriggerError;
 use crate::rule::Rule;
-use crate::segment::{Segment, name_list, quoted_text, text_list};
-use crate::time::rfc3339;
+use farol_jobs::duration;
+use farol_jobs::segment::{Segment, name_list, quoted_text, text_list};
+use farol_jobs::time::rfc3339;
 
 /// Rows that a rule may hold.
 const ROWS_MAX: usize = 4_000_000;

@@ -115,6 +115,7 @@ impl JobFailures {
             evidence: evidence.to_json(None),
             runbook: None,
             error,
+            finding: None,
         };
         Ok(Some(message.action()))
     }

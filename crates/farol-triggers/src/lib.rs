@@ -9,7 +9,8 @@
 //! * [`condition`] is the language of `when`; [`rule`] reads and checks files against the jobs that there are.
 //! * [`lifecycle`] is the state machine of one rule and segment, a pure function over windows.
 //! * [`service`] steps: reads what is new, decides, commits; [`run`] plays it as a role.
-//! * `evidence` is what supports a decision: what was compared, and from `samples` the traces that show it.
+//! * `evidence` is what supports a decision: what was compared, and the traces that show it.
+//! * `on_findings` makes alerts of what detectors found.
 //! * `job_failure` tells of jobs that fail, as no rule can.
 //! * [`action`](mod@action) is what is decided, with its evidence and its message; `outbox` keeps it in the lake.
 //! * [`publisher`] sends the outbox to Kafka, in order, each action once.
@@ -20,13 +21,13 @@ mod book;
 mod catalog;
 mod closing;
 pub mod condition;
-mod duration;
 mod error;
 mod evidence;
 mod history;
 mod job_failure;
 pub mod lifecycle;
 mod look;
+mod on_findings;
 mod outbox;
 #[cfg(test)]
 mod published_schema;
@@ -34,14 +35,11 @@ pub mod publisher;
 pub mod replay;
 mod role;
 pub mod rule;
-mod samples;
-mod segment;
 pub mod service;
 pub mod status;
-mod time;
 
 pub use catalog::catalog;
 pub use error::TriggerError;
-pub use role::{Health, RunOptions, run};
+pub use farol_detectors::Health;
+pub use role::{RunOptions, run};
 pub use rule::{Rule, Rules, Sources, load};
-pub use segment::Segment;

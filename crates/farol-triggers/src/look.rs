@@ -12,7 +12,7 @@ use futures::TryStreamExt as _;
 
 use crate::book::Book;
 use crate::error::TriggerError;
-use crate::time::floor;
+use farol_jobs::time::floor;
 
 /// What one look at new partials may take; more is read as a whole.
 const LIMITS: AdditionLimits = AdditionLimits {

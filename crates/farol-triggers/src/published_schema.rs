@@ -10,7 +10,7 @@ use crate::action::{Evidence, action};
 use crate::condition::Compared;
 use crate::lifecycle::{Cause, Decided, State, Transition};
 use crate::rule::{Catalog, Job, Rule, Severity, understand_text};
-use crate::segment::Segment;
+use farol_jobs::segment::Segment;
 
 const RULE: &str = "name: error-rate-high\non: performance\nby: [service, environment]\n\
     when: error_rate > 2 * baseline('7 days', error_rate) AND requests >= 20\nseverity: critical\n\
@@ -98,6 +98,7 @@ fn schema() -> Value {
         "previous_state": said(json!({"enum": states}), "what was said before"),
         "since": said(time(), "the start of the state's first window"),
         "error": said(json!({"type": ["string", "null"]}), "what a failing job says (rule job-failing)"),
+        "finding": said(json!({"type": ["object", "null"], "additionalProperties": true}), "what a detector found (rules on findings): its id, detector, job, measure, segment, since, effect with its interval, statistic and threshold, root causes, and how many findings of the alert are open"),
         "cause": said(json!({"enum": Cause::ALL.map(Cause::as_str)}), "changed: a transition; renotified: it lasts; withdrawn: late data took an earlier message back"),
     }));
     let mut schema = object(&json!({

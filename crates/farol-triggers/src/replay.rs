@@ -14,7 +14,7 @@ use crate::lifecycle::Range;
 use crate::outbox::MARKS;
 use crate::rule::Rule;
 use crate::service::closed_id;
-use crate::time::floor;
+use farol_jobs::time::floor;
 
 /// What a replay shows.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! The role: a step whenever there is something new, until it is told to stop.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use farol_detectors::Health;
 use farol_jobs::Jobs;
 use farol_lake::Lake;
 use tokio_util::sync::CancellationToken;
@@ -30,22 +30,6 @@ pub struct RunOptions {
     pub finish: CancellationToken,
     /// What is wrong, if anything.
     pub health: Health,
-}
-
-/// Why a role is not doing its work, for `/readyz`. Clones share it.
-#[derive(Debug, Clone, Default)]
-pub struct Health(Arc<Mutex<Option<String>>>);
-
-impl Health {
-    /// The reason; empty where all is well.
-    pub fn reasons(&self) -> Vec<String> {
-        let reason = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        reason.iter().cloned().collect()
-    }
-
-    pub(crate) fn set(&self, reason: Option<String>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = reason;
-    }
 }
 
 /// Plays the role `triggers` until it is told to end. A failure is tried again.

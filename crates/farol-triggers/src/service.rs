@@ -21,10 +21,11 @@ use crate::error::TriggerError;
 use crate::evidence::evidence;
 use crate::job_failure::JobFailures;
 use crate::look::{Changes, Look, Partials};
+use crate::on_findings::FindingRules;
 use crate::outbox::{self, MARKS, NEXT_ACTION, STEP};
 use crate::rule::{Rule, Rules};
-use crate::samples::Inputs;
-use crate::time::{floor, now_us};
+use farol_detectors::samples::Inputs;
+use farol_jobs::time::{floor, now_us};
 
 /// Actions that one commit holds.
 const ACTIONS_MAX: usize = 10_000;
@@ -56,6 +57,7 @@ pub struct Service {
     partials: Partials,
     inputs: Inputs,
     failures: JobFailures,
+    on_findings: FindingRules,
     /// The number of the first action that was not read.
     read_to: i64,
     /// The marks of the `actions` table, as the facts were read; `None`: they are to be read.
@@ -91,6 +93,7 @@ impl Service {
             partials: Partials::default(),
             inputs: Inputs::default(),
             failures: JobFailures::default(),
+            on_findings: FindingRules::new(rules),
             read_to: 0,
             marks: None,
         })
@@ -121,6 +124,7 @@ impl Service {
         for action in outbox::read(&self.actions, self.read_to, None).await? {
             self.take(&action);
         }
+        self.on_findings.forget();
         for book in &mut self.books {
             book.stale = true;
             let closed = marks.get(&closed_id(&book.rule)).copied();
@@ -133,6 +137,7 @@ impl Service {
     fn take(&mut self, action: &Action) {
         self.read_to = self.read_to.max(action.sequence + 1);
         self.failures.take(action);
+        self.on_findings.take(action);
         let book = self
             .books
             .iter_mut()
@@ -194,6 +199,12 @@ impl Service {
             .decide(&self.lake, &self.jobs, &mut self.partials)
             .await?;
         decisions.actions.extend(failing);
+        let (found, moved) = self
+            .on_findings
+            .decide(&self.lake, marks, self.max_age_us)
+            .await?;
+        decisions.actions.extend(found);
+        decisions.marks.extend(moved);
         let next = marks.get(NEXT_ACTION).copied().unwrap_or(0);
         for (place, action) in decisions.actions.iter_mut().enumerate() {
             action.sequence = next + place as i64;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::outbox::{MARKS, NEXT_ACTION};
 use crate::rule::Rules;
 use crate::service::closed_id;
-use crate::time::rfc3339;
+use farol_jobs::time::rfc3339;
 
 /// How far one rule is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -15,7 +15,7 @@ pub struct RuleStatus {
     pub name: String,
     /// The job that it reads.
     pub on: String,
-    /// The version of the job's partials at its last commit; `None` before the first.
+    /// The version of the job's partials at its last commit; `None` before the first, and for rules on findings.
     pub version: Option<i64>,
     /// The end of the last window that was evaluated, in RFC 3339.
     pub evaluated_to: Option<String>,
@@ -33,5 +33,14 @@ pub async fn status(lake: &Lake, rules: &Rules) -> Result<(Vec<RuleStatus>, i64)
         version: marks.get(&rule.app_id()).copied(),
         evaluated_to: marks.get(&closed_id(rule)).map(|time_us| rfc3339(*time_us)),
     });
-    Ok((told.collect(), marks.get(NEXT_ACTION).copied().unwrap_or(0)))
+    let on_findings = rules.on_findings().map(|rule| RuleStatus {
+        name: rule.name.clone(),
+        on: "findings".to_owned(),
+        version: None,
+        evaluated_to: None,
+    });
+    Ok((
+        told.chain(on_findings).collect(),
+        marks.get(NEXT_ACTION).copied().unwrap_or(0),
+    ))
 }

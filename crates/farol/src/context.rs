@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use farol_detectors::Detectors;
 use farol_ingest::{IngestOptions, InputTopic};
 use farol_jobs::{Jobs, Sources};
 use farol_kafka::{EmbeddedBroker, KafkaConfig};
@@ -76,6 +77,18 @@ pub fn job_sources(config: &Config) -> Sources {
 pub fn lake_uri(config: &Config, dir: &Path) -> String {
     let configured = config.lake.uri.clone();
     configured.unwrap_or_else(|| dir.join("lake").to_string_lossy().into_owned())
+}
+
+/// The detectors that a configuration puts into effect, over these jobs.
+pub fn load_detectors(
+    config: &Config,
+    jobs: &Jobs,
+) -> Result<Detectors, farol_detectors::DetectorError> {
+    let sources = farol_detectors::Sources {
+        dir: config.pipelines.dir.clone(),
+        builtin: config.pipelines.builtin,
+    };
+    farol_detectors::load(&sources, jobs).map_err(farol_detectors::DetectorError::Definitions)
 }
 
 /// The rules that a configuration puts into effect, over these jobs.
@@ -172,6 +185,14 @@ impl Context {
         let jobs = self.jobs().await?;
         let rules = load_rules(&self.config, &jobs).map_err(|error| usage(error.to_string()))?;
         Ok((jobs, rules))
+    }
+
+    /// The detectors that are in effect over these jobs.
+    ///
+    /// # Errors
+    /// Everything that is wrong with their files.
+    pub fn detectors(&self, jobs: &Jobs) -> anyhow::Result<Detectors> {
+        load_detectors(&self.config, jobs).map_err(|error| usage(error.to_string()))
     }
 
     /// The bounds of ingest.

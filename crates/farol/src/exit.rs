@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use farol_detectors::DetectorError;
 use farol_jobs::JobError;
 use farol_triggers::TriggerError;
 
@@ -45,7 +46,12 @@ pub fn code_of(error: &anyhow::Error) -> u8 {
         error.downcast_ref(),
         Some(TriggerError::Rules(_) | TriggerError::Unknown { .. })
     );
-    if of_jobs || of_rules || error.is::<UsageError>() || error.is::<ConfigError>() {
+    let of_detectors = matches!(
+        error.downcast_ref(),
+        Some(DetectorError::Definitions(_) | DetectorError::Unknown { .. })
+    );
+    if of_jobs || of_rules || of_detectors || error.is::<UsageError>() || error.is::<ConfigError>()
+    {
         2
     } else {
         1

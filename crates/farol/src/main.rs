@@ -96,6 +96,7 @@ async fn dispatch(context: Context, command: Command) -> anyhow::Result<Exit> {
         Command::Docs(arguments) => commands::docs::run(&context, &arguments).await,
         Command::Status => commands::status::run(&context).await,
         Command::Job(command) => commands::job::run(&context, command).await,
+        Command::Detect(command) => commands::detect::run(&context, command).await,
         Command::Trigger(command) => commands::trigger::run(&context, command).await,
         Command::Lake(command) => commands::lake::run(&context, command).await,
         Command::Dlq(command) => commands::dlq::run(&context, command).await,

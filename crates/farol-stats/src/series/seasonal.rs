@@ -51,6 +51,25 @@ pub struct SeasonalBaseline {
     residual: f64,
 }
 
+/// Where a time is in the seasons.
+struct Place {
+    bin: usize,
+    week: usize,
+    kind: usize,
+}
+
+impl Place {
+    fn of(time: i64, holiday: bool) -> Self {
+        let of_day = time.rem_euclid(DAY_SECONDS) as usize;
+        let kind = if holiday { HOLIDAY } else { weekday(time) };
+        Self {
+            bin: of_day * DAY_BINS / DAY_SECONDS as usize,
+            week: kind * WEEK_BINS + of_day * WEEK_BINS / DAY_SECONDS as usize,
+            kind,
+        }
+    }
+}
+
 impl Default for SeasonalBaseline {
     fn default() -> Self {
         Self {
@@ -77,10 +96,7 @@ impl SeasonalBaseline {
     /// The residual in scales of a value at a time; `None` until the time of day comes a second time. `holiday` says that
     /// the day is to be compared with holidays and not with its weekday.
     pub fn score_on(&mut self, time: i64, value: f64, holiday: bool) -> Option<f64> {
-        let of_day = time.rem_euclid(DAY_SECONDS) as usize;
-        let bin = of_day * DAY_BINS / DAY_SECONDS as usize;
-        let kind = if holiday { HOLIDAY } else { weekday(time) };
-        let week = kind * WEEK_BINS + of_day * WEEK_BINS / DAY_SECONDS as usize;
+        let Place { bin, week, kind } = Place::of(time, holiday);
         if self.seen == 0 {
             self.level = value;
         }
@@ -90,16 +106,8 @@ impl SeasonalBaseline {
             self.day_visits[bin] = self.day_visits[bin].saturating_add(1);
         }
         let visits = f64::from(self.day_visits[bin]);
-        let expected = self.level + f64::from(self.day[bin]) + f64::from(self.week[week]);
-        let residual = value - expected;
+        let (residual, scale) = self.residual_and_scale(bin, week, value);
         self.residual = residual;
-        let overall = self.scale.value(self.level);
-        let own = f64::from(self.day_scale[bin]);
-        let scale = if visits > 2.0 {
-            0.5 * (own + overall)
-        } else {
-            overall
-        };
         let score = residual.abs() / scale.max(1e-12);
         self.scale.score(residual, self.level);
         self.learn_week(week, kind, residual, scale);
@@ -110,6 +118,27 @@ impl SeasonalBaseline {
         };
         self.learn_day(bin, visits, residual.clamp(-cut, cut));
         (self.day_visits[bin] > 1).then_some(score)
+    }
+
+    /// The same of a value from which nothing is to be learned, as while an incident goes on.
+    pub fn judge_on(&mut self, time: i64, value: f64, holiday: bool) -> Option<f64> {
+        let Place { bin, week, .. } = Place::of(time, holiday);
+        let (residual, scale) = self.residual_and_scale(bin, week, value);
+        self.residual = residual;
+        let score = residual.abs() / scale.max(1e-12);
+        (self.day_visits[bin] > 1).then_some(score)
+    }
+
+    fn residual_and_scale(&self, bin: usize, week: usize, value: f64) -> (f64, f64) {
+        let expected = self.level + f64::from(self.day[bin]) + f64::from(self.week[week]);
+        let overall = self.scale.value(self.level);
+        let own = f64::from(self.day_scale[bin]);
+        let scale = if self.day_visits[bin] > 2 {
+            0.5 * (own + overall)
+        } else {
+            overall
+        };
+        (value - expected, scale)
     }
 
     /// The last value less what was expected, in the series' units: the series without its seasons.

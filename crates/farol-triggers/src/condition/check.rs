@@ -7,7 +7,7 @@ use farol_jobs::suggestion;
 use super::{
     Condition, Expr, Function, Kind, Mistake, Node, Operator, PastTerm, Type, Value, parse,
 };
-use crate::duration;
+use farol_jobs::duration;
 
 /// What a condition can name, and what else there is, to say where a name belongs.
 #[derive(Debug, Clone, Default)]

@@ -23,8 +23,8 @@ use serde_json::{Map, Value, json};
 
 use super::progress::Published;
 use crate::error::TriggerError;
-use crate::segment::{name_list, quoted_name};
-use crate::time::{floor, rfc3339};
+use farol_jobs::segment::{name_list, quoted_name};
+use farol_jobs::time::{floor, rfc3339};
 
 /// Versions that one look may take.
 const LIMITS: AdditionLimits = AdditionLimits {

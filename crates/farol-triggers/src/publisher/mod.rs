@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::TriggerError;
 use crate::outbox::{self, MARKS, NEXT_ACTION};
-use crate::role::Health;
+use farol_detectors::Health;
 
 pub use metrics::JobPublished;
 use metrics::Metrics;

@@ -3,7 +3,7 @@
 use farol_kafka::OutgoingRecord;
 
 use crate::action::{ALERT, Action};
-use crate::time::rfc3339;
+use farol_jobs::time::rfc3339;
 
 /// The output topics.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use super::file::{RuleFile, SeverityFile, read};
 use super::place::Source;
 use super::{NoData, Rule, Severity};
 use crate::condition::{self, Columns, Condition};
-use crate::duration;
+use farol_jobs::duration;
 
 /// Windows that `for` and looks at the past may span, each: their rows are held in memory.
 const WINDOWS_MAX: i64 = 50_000;
@@ -36,9 +36,10 @@ pub(super) fn understand(
     }
 }
 
-struct Check<'a> {
-    source: Source<'a>,
-    errors: Vec<DefinitionError>,
+/// What is wrong with one file, as it is being read.
+pub(super) struct Check<'a> {
+    pub source: Source<'a>,
+    pub errors: Vec<DefinitionError>,
 }
 
 impl Check<'_> {
@@ -82,12 +83,12 @@ impl Check<'_> {
         Some(only_used(rule, &all))
     }
 
-    fn say(&mut self, at: &Spanned<String>, message: String, help: Option<String>) {
+    pub(super) fn say(&mut self, at: &Spanned<String>, message: String, help: Option<String>) {
         self.errors
             .push(self.source.error(at.referenced, message, help));
     }
 
-    fn name(&mut self, stem: &str, name: &Spanned<String>) {
+    pub(super) fn name(&mut self, stem: &str, name: &Spanned<String>) {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if name.value != stem {
             let message = format!("the rule is named `{}`, and its file `{stem}`", name.value);
@@ -106,7 +107,7 @@ impl Check<'_> {
         }
     }
 
-    fn action(&mut self, action: Option<&Spanned<String>>) {
+    pub(super) fn action(&mut self, action: Option<&Spanned<String>>) {
         if let Some(action) = action.filter(|action| action.value != "alert") {
             let message = format!("this version has no action `{}`", action.value);
             self.say(action, message, Some("write action: alert".to_owned()));
@@ -124,9 +125,8 @@ impl Check<'_> {
         let known = catalog.jobs.keys().map(String::as_str);
         let help = suggestion(&on.value, known);
         let message = match on.value.as_str() {
-            "findings" | "traces" => {
-                format!("this version has no rules on `{}`, only on jobs", on.value)
-            }
+            "traces" => "this version has no rules on single events, only on jobs and on findings"
+                .to_owned(),
             other => format!("there is no job `{other}`"),
         };
         self.say(on, message, Some(help));
@@ -179,13 +179,17 @@ impl Check<'_> {
         (self.errors.len() == errors).then(by)
     }
 
-    fn condition(&mut self, text: &Spanned<String>, columns: &Columns) -> Option<Condition> {
+    pub(super) fn condition(
+        &mut self,
+        text: &Spanned<String>,
+        columns: &Columns,
+    ) -> Option<Condition> {
         condition::check(&text.value, columns)
             .map_err(|mistake| self.errors.push(self.source.mistake(text, mistake)))
             .ok()
     }
 
-    fn severities(
+    pub(super) fn severities(
         &mut self,
         written: Option<&SeverityFile>,
         columns: &Columns,
@@ -236,7 +240,11 @@ impl Check<'_> {
         }
     }
 
-    fn span(&mut self, written: Option<&Spanned<String>>, otherwise: i64) -> Option<i64> {
+    pub(super) fn span(
+        &mut self,
+        written: Option<&Spanned<String>>,
+        otherwise: i64,
+    ) -> Option<i64> {
         let Some(written) = written else {
             return Some(otherwise);
         };

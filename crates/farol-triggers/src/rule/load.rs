@@ -6,17 +6,22 @@ use std::sync::Arc;
 
 use farol_jobs::DefinitionError;
 
-use super::Rule;
 use super::catalog::Catalog;
 use super::check::understand;
 use super::file::read;
+use super::findings;
 use super::place::Source;
+use super::{FindingRule, Rule};
 
 /// The rules that are part of Farol: name, YAML.
-const SHIPPED: [(&str, &str); 2] = [
+const SHIPPED: [(&str, &str); 3] = [
     (
         "error-rate-high",
         include_str!("../../../../pipelines/triggers/error-rate-high.yaml"),
+    ),
+    (
+        "findings-open",
+        include_str!("../../../../pipelines/triggers/findings-open.yaml"),
     ),
     (
         "latency-p95-high",
@@ -44,22 +49,37 @@ pub struct Sources {
 
 /// Every rule that is in effect, by name.
 #[derive(Debug, Clone, Default)]
-pub struct Rules(BTreeMap<String, Arc<Rule>>);
+pub struct Rules {
+    on_jobs: BTreeMap<String, Arc<Rule>>,
+    on_findings: BTreeMap<String, Arc<FindingRule>>,
+}
 
 impl Rules {
-    /// The rules, by name.
+    /// The rules on measures, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Rule>> {
-        self.0.values()
+        self.on_jobs.values()
     }
 
-    /// The rule of that name.
+    /// The rules on findings, by name.
+    pub fn on_findings(&self) -> impl Iterator<Item = &Arc<FindingRule>> {
+        self.on_findings.values()
+    }
+
+    /// The rule on measures of that name.
     pub fn get(&self, name: &str) -> Option<&Arc<Rule>> {
-        self.0.get(name)
+        self.on_jobs.get(name)
     }
 
     /// Their names.
     pub fn names(&self) -> Vec<String> {
-        self.0.keys().cloned().collect()
+        let mut names: Vec<_> = self
+            .on_jobs
+            .keys()
+            .chain(self.on_findings.keys())
+            .cloned()
+            .collect();
+        names.sort();
+        names
     }
 }
 
@@ -90,22 +110,36 @@ pub fn load(sources: &Sources, catalog: &Catalog) -> Result<Rules, Vec<Definitio
         }
         Err(error) => errors.push(error),
     }
-    let mut rules = BTreeMap::new();
+    let mut rules = Rules::default();
     for (name, (file, text)) in texts {
+        let source = Source {
+            file: &file,
+            text: &text,
+        };
+        if findings::is_on_findings(source) {
+            match findings::understand(&name, source, catalog) {
+                Ok(rule) => {
+                    rules.on_findings.insert(name, Arc::new(rule));
+                }
+                Err(found) => errors.extend(found),
+            }
+            continue;
+        }
         match understand(&name, &file, &text, catalog) {
             Ok(rule) => {
-                rules.insert(name, Arc::new(rule));
+                rules.on_jobs.insert(name, Arc::new(rule));
             }
             Err(found) => errors.extend(explained(found, &name, &file, &text, catalog)),
         }
     }
-    if rules.len() > RULES_MAX {
+    let count = rules.on_jobs.len() + rules.on_findings.len();
+    if count > RULES_MAX {
         let dir = sources.dir.join("triggers");
-        let message = format!("there are {} rules; {RULES_MAX} are the most", rules.len());
+        let message = format!("there are {count} rules; {RULES_MAX} are the most");
         errors.push(whole_file(&dir, message));
     }
     if errors.is_empty() {
-        Ok(Rules(rules))
+        Ok(rules)
     } else {
         Err(errors)
     }
@@ -258,7 +292,10 @@ mod tests {
             builtin: true,
         };
         let rules = load(&sources, &catalog()).unwrap();
-        assert_eq!(rules.names(), ["error-rate-high", "latency-p95-high"]);
+        assert_eq!(
+            rules.names(),
+            ["error-rate-high", "findings-open", "latency-p95-high"]
+        );
     }
 
     #[test]

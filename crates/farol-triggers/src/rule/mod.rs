@@ -7,12 +7,14 @@
 mod catalog;
 mod check;
 mod file;
+mod findings;
 mod load;
 mod place;
 
 use crate::condition::{Condition, Past, Row, Type};
 
 pub use catalog::{Catalog, Job};
+pub use findings::FindingRule;
 #[cfg(test)]
 pub(crate) use load::understand_text;
 pub use load::{Rules, Sources, load};

@@ -1,6 +1,7 @@
 //! The command line as it is typed. Each command's arguments are a struct here and its work a module
 //! of its own; nothing below reads the command line again.
 
+mod detectors;
 mod jobs;
 mod lake;
 mod read;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::emit::EmitArgs;
 use crate::simulate::SimulateArgs;
 
+pub use detectors::{DetectCommand, DetectExplainArgs, DetectRunArgs};
 pub use jobs::{JobCommand, JobNewArgs, JobRecomputeArgs, JobRunArgs};
 pub use lake::{DlqCommand, DlqFilter, LakeCommand, ResetTo, TopicsCommand};
 pub use read::{
@@ -98,6 +100,9 @@ pub enum Command {
     /// Look at jobs, which keep measures; run them over the past; begin one of your own
     #[command(subcommand)]
     Job(JobCommand),
+    /// Look at detectors, which find what changed; run them over the past; see one finding in full
+    #[command(subcommand)]
+    Detect(DetectCommand),
     /// Look at rules, which turn measures into alerts; see when one would have fired
     #[command(subcommand)]
     Trigger(TriggerCommand),
@@ -177,9 +182,9 @@ mod tests {
             [Role::Ingest, Role::Server]
         );
         assert_eq!(roles(&[]).unwrap(), Role::ALL);
-        let error = roles(&["--roles", "detectors"]).unwrap_err();
+        let error = roles(&["--roles", "detector"]).unwrap_err();
         assert!(
-            error.contains("ingest, jobs, triggers, publisher, maintenance, server"),
+            error.contains("ingest, jobs, detectors, triggers, publisher, maintenance, server"),
             "{error}"
         );
     }

@@ -11,7 +11,9 @@ pub enum Role {
     Ingest,
     /// Lake to lake: measures
     Jobs,
-    /// Measures to decisions: alerts
+    /// Measures to findings: drift and anomalies
+    Detectors,
+    /// Measures and findings to decisions: alerts
     Triggers,
     /// Decisions to Kafka
     Publisher,
@@ -23,9 +25,10 @@ pub enum Role {
 
 impl Role {
     /// Every role there is.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Ingest,
         Self::Jobs,
+        Self::Detectors,
         Self::Triggers,
         Self::Publisher,
         Self::Maintenance,
@@ -33,13 +36,20 @@ impl Role {
     ];
 
     /// Those that a drain brings to an end, in the order in which one feeds the next.
-    pub const DRAINED: [Self; 4] = [Self::Ingest, Self::Jobs, Self::Triggers, Self::Publisher];
+    pub const DRAINED: [Self; 5] = [
+        Self::Ingest,
+        Self::Jobs,
+        Self::Detectors,
+        Self::Triggers,
+        Self::Publisher,
+    ];
 
     /// The name on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ingest => "ingest",
             Self::Jobs => "jobs",
+            Self::Detectors => "detectors",
             Self::Triggers => "triggers",
             Self::Publisher => "publisher",
             Self::Maintenance => "maintenance",
@@ -69,7 +79,7 @@ pub struct UpArgs {
     --drain exits 3 where a partition is stopped by an error that a person has to look at.")]
 pub struct RunArgs {
     /// Which roles to play
-    #[arg(long, value_delimiter = ',', value_name = "ROLE,…", default_value = "ingest,jobs,triggers,publisher,maintenance,server", value_parser = parse_role)]
+    #[arg(long, value_delimiter = ',', value_name = "ROLE,…", default_value = "ingest,jobs,detectors,triggers,publisher,maintenance,server", value_parser = parse_role)]
     pub roles: Vec<Role>,
     /// Read every topic to its last stable offset as it stands now, measure it, close and evaluate all windows, publish, end
     #[arg(long)]

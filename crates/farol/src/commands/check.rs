@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use farol_detectors::{DetectorError, Detectors};
 use farol_jobs::changed::Changed;
 use farol_jobs::{DefinitionError, JobError, Jobs, progress, warnings};
 use farol_lake::Lake;
@@ -14,7 +15,7 @@ use serde::Serialize;
 use crate::cli::CheckArgs;
 use crate::commands::roles::ways_in_files;
 use crate::config::{self, Loaded, Sources};
-use crate::context::{job_sources, lake_uri, load_jobs, load_rules};
+use crate::context::{job_sources, lake_uri, load_detectors, load_jobs, load_rules};
 use crate::exit::{Exit, usage};
 use crate::output;
 
@@ -26,6 +27,7 @@ struct Checked {
     error: Option<String>,
     topics: Vec<String>,
     jobs: Vec<String>,
+    detectors: Vec<String>,
     triggers: Vec<String>,
     not_in_effect: Vec<String>,
     mistakes: Vec<Mistake>,
@@ -33,7 +35,7 @@ struct Checked {
     changed: BTreeMap<String, Changed>,
 }
 
-/// A mistake in a file of a job or rule. Line and column are null where it is in no single place.
+/// A mistake in a file of a job, detector or rule. Line and column are null where it is in no single place.
 #[derive(Serialize)]
 struct Mistake {
     file: String,
@@ -76,9 +78,9 @@ pub async fn run(
         };
         match config::load(&sources) {
             Ok(loaded) => match pipelines(&loaded).await {
-                Ok((jobs, rules)) => {
-                    let remarks = remarks(&loaded, &jobs, dir).await?;
-                    say(&loaded, &jobs, &rules, remarks, json)?;
+                Ok(pipelines) => {
+                    let remarks = remarks(&loaded, &pipelines.jobs, dir).await?;
+                    say(&loaded, &pipelines, remarks, json)?;
                 }
                 Err(error) => {
                     if json {
@@ -106,11 +108,20 @@ pub async fn run(
 }
 
 /// Everything that a configuration puts into effect.
-async fn pipelines(loaded: &Loaded) -> anyhow::Result<(Jobs, Rules)> {
+struct Pipelines {
+    jobs: Jobs,
+    detectors: Detectors,
+    rules: Rules,
+}
+
+async fn pipelines(loaded: &Loaded) -> anyhow::Result<Pipelines> {
     ways_in_files(&loaded.config.server).map_err(usage)?;
     let jobs = load_jobs(&loaded.config).await?;
-    let rules = load_rules(&loaded.config, &jobs)?;
-    Ok((jobs, rules))
+    Ok(Pipelines {
+        detectors: load_detectors(&loaded.config, &jobs)?,
+        rules: load_rules(&loaded.config, &jobs)?,
+        jobs,
+    })
 }
 
 /// What is to be said of jobs that can be run.
@@ -146,7 +157,7 @@ async fn remarks(loaded: &Loaded, jobs: &Jobs, dir: &Path) -> anyhow::Result<Rem
     Ok(remarks)
 }
 
-/// The mistakes that keep jobs or rules from running, each for itself.
+/// The mistakes that keep jobs, detectors or rules from running, each for itself.
 fn mistakes(error: &anyhow::Error) -> Vec<Mistake> {
     let jobs = match error.downcast_ref() {
         Some(JobError::Definitions(found)) => Some(found),
@@ -156,7 +167,11 @@ fn mistakes(error: &anyhow::Error) -> Vec<Mistake> {
         Some(TriggerError::Rules(found)) => Some(found),
         _ => None,
     };
-    let all = jobs.into_iter().chain(rules).flatten();
+    let detectors = match error.downcast_ref() {
+        Some(DetectorError::Definitions(found)) => Some(found),
+        _ => None,
+    };
+    let all = jobs.into_iter().chain(detectors).chain(rules).flatten();
     let told = |mistake: &DefinitionError| Mistake {
         file: mistake.file.clone(),
         line: (mistake.line > 0).then_some(mistake.line),
@@ -169,8 +184,11 @@ fn mistakes(error: &anyhow::Error) -> Vec<Mistake> {
 
 fn say(
     loaded: &Loaded,
-    jobs: &Jobs,
-    rules: &Rules,
+    Pipelines {
+        jobs,
+        detectors,
+        rules,
+    }: &Pipelines,
     remarks: Remarks,
     json: bool,
 ) -> anyhow::Result<()> {
@@ -187,6 +205,7 @@ fn say(
                 .map(|topic| topic.name.clone())
                 .collect(),
             jobs: jobs.names(),
+            detectors: detectors.names(),
             triggers: rules.names(),
             not_in_effect: loaded.not_in_effect.clone(),
             mistakes: Vec::new(),
@@ -209,6 +228,7 @@ fn say(
     output::line(&format!("kafka  {brokers}, group {}", config.kafka.group))?;
     output::line(&format!("reads  {}", topics.join(", ")))?;
     output::line(&format!("jobs   {}", jobs.names().join(", ")))?;
+    output::line(&format!("finds  {}", detectors.names().join(", ")))?;
     output::line(&format!("rules  {}", rules.names().join(", ")))?;
     if !loaded.not_in_effect.is_empty() {
         output::line(&format!(
@@ -239,6 +259,7 @@ fn say_error(
         error: Some(error.to_string()),
         topics: Vec::new(),
         jobs: Vec::new(),
+        detectors: Vec::new(),
         triggers: Vec::new(),
         not_in_effect: Vec::new(),
         mistakes,

@@ -3,6 +3,7 @@
 pub mod broker;
 pub mod check;
 pub mod completions;
+pub mod detect;
 pub mod dlq;
 pub mod docs;
 pub mod job;

@@ -14,7 +14,7 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> anyhow::Result<Exit>
     let drains = |role: &Role| Role::DRAINED.contains(role);
     if arguments.drain && !arguments.roles.iter().any(drains) {
         return Err(usage(
-            "--drain needs one of the roles ingest, jobs, triggers, publisher: the others read nothing to its end",
+            "--drain needs one of the roles ingest, jobs, detectors, triggers, publisher: the others read nothing to its end",
         ));
     }
     context.say_not_in_effect();

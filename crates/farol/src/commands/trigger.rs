@@ -36,9 +36,20 @@ async fn list(context: &Context) -> anyhow::Result<Exit> {
                 "version": status.version, "evaluated_to": status.evaluated_to,
             }))?;
         }
+        for rule in rules.on_findings() {
+            let conditions: Vec<_> = rule
+                .severities
+                .iter()
+                .map(|(when, severity)| json!({"when": when.as_ref().map(Condition::text), "severity": severity.as_str()}))
+                .collect();
+            output::json(&json!({
+                "name": rule.name, "description": rule.description, "on": "findings", "by": rule.by,
+                "when": rule.when.text(), "severity": conditions, "runbook": rule.runbook,
+            }))?;
+        }
         return Ok(Exit::Done);
     }
-    let rows: Vec<_> = rules
+    let mut rows: Vec<_> = rules
         .iter()
         .zip(status)
         .map(|(rule, status)| {
@@ -55,6 +66,15 @@ async fn list(context: &Context) -> anyhow::Result<Exit> {
             ]
         })
         .collect();
+    rows.extend(rules.on_findings().map(|rule| {
+        vec![
+            rule.name.clone(),
+            "findings".to_owned(),
+            rule.by.join(", "),
+            "-".to_owned(),
+            rule.when.text().to_owned(),
+        ]
+    }));
     let header = ["rule", "on", "by", "evaluated to", "when"];
     output::line(output::table(&header, &rows).trim_end())?;
     Ok(Exit::Done)
@@ -65,6 +85,12 @@ async fn test(context: &Context, arguments: &TriggerTestArgs) -> anyhow::Result<
         return Err(usage("--from must be before --to"));
     }
     let (jobs, rules) = context.pipelines().await?;
+    if rules.on_findings().any(|rule| rule.name == arguments.rule) {
+        return Err(usage(format!(
+            "rule `{}` is on findings: `farol detect run --from … --to …` shows on history what would have been found",
+            arguments.rule
+        )));
+    }
     let rule = rules
         .get(&arguments.rule)
         .ok_or_else(|| TriggerError::Unknown {

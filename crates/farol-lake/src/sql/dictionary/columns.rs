@@ -67,6 +67,7 @@ pub fn unit(column: &str) -> Option<&'static str> {
 fn own(table: &str, column: &str) -> &'static str {
     match table {
         "actions" => action(column),
+        "findings" => finding(column),
         "dead_letters" => dead_letter(column),
         super::DATA_DICTIONARY => entry(column),
         _ => computed(column),
@@ -119,6 +120,61 @@ fn dead_letter(column: &str) -> &'static str {
         "reason" => "Why, in words, with the place.",
         "raw" => "The record's bytes; of one that was too large, the first 64 KiB.",
         _ => origin(column),
+    }
+}
+
+fn finding(column: &str) -> &'static str {
+    match column {
+        "sequence" => {
+            "Its number: rows are counted without a gap, in the order in which they were found."
+        }
+        "finding_id" => {
+            "A hash of detector, job, measure, segment and the window that noticed it: all rows of one incident share it."
+        }
+        "revision" => "0 when the incident is noticed, 1 when it is over; the highest counts.",
+        "state" => {
+            "Known values: open, ended, adopted (it lasted so long that it is the new level)."
+        }
+        "detector" => "The detector that found it.",
+        "method" => "How the measure is watched. Known values: rate, series.",
+        "job" => "The job whose measure it is about.",
+        "measure" => "The measure that changed.",
+        "direction" => "Which change was looked for. Known values: increase, decrease, both.",
+        "segment" => "The segment that it is about: a JSON object.",
+        "since" => "When the change most likely began.",
+        "window_start" => "The window at whose end it was noticed: its start.",
+        "window_end" => "The window's end.",
+        "noticed_at" => {
+            "When it could be noticed, by the watermark: the window's end and the detector's settle."
+        }
+        "ended_at" => "When it was over. NULL while it goes on.",
+        "statistic" => {
+            "What was compared with the threshold. Known values: e_value (evidence against no change)."
+        }
+        "statistic_value" => "The statistic when it was noticed.",
+        "threshold" => {
+            "What it was compared with: the average number of observations between two false alarms."
+        }
+        "p_value" => {
+            "The probability of such a statistic without a change. NULL for methods that give evidence instead."
+        }
+        "observed" => "The measure since the change, in its unit.",
+        "reference" => "What it was expected to be, in the measure's unit.",
+        "effect" => "By how much it changed: observed less reference.",
+        "effect_low" => "The lower end of the effect's 95 % interval. NULL where it is not known.",
+        "effect_high" => "The upper end of that interval.",
+        "reference_start" => "Where the reference begins.",
+        "reference_end" => "Where the reference ends.",
+        "observations" => {
+            "What the observed value is made of: trials of a rate, windows of a series."
+        }
+        "root_causes" => {
+            "Which further segments explain the change, the best first: a JSON array of objects with segment, share, observed, reference."
+        }
+        "samples" => "Trace ids that show it: a JSON array.",
+        "sql" => "A query that shows the measure around the change.",
+        "tables" => "The versions of the tables that were read: a JSON object.",
+        _ => "",
     }
 }
 

@@ -8,6 +8,7 @@ use crate::cli::Role;
 #[derive(Clone, Default)]
 pub(super) struct Drain {
     jobs: CancellationToken,
+    detectors: CancellationToken,
     triggers: CancellationToken,
     publisher: CancellationToken,
 }
@@ -17,6 +18,7 @@ impl Drain {
     pub fn of(&self, role: Role) -> CancellationToken {
         match role {
             Role::Jobs => self.jobs.clone(),
+            Role::Detectors => self.detectors.clone(),
             Role::Triggers => self.triggers.clone(),
             _ => self.publisher.clone(),
         }

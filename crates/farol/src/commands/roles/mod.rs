@@ -9,6 +9,7 @@ mod listen;
 mod stage;
 
 use anyhow::Context as _;
+use farol_detectors::Detectors;
 use farol_ingest::IngestReport;
 use farol_jobs::Jobs;
 use farol_kafka::KafkaConfig;
@@ -42,6 +43,11 @@ pub struct Plan<'a> {
 pub async fn play(context: &Context, plan: Plan<'_>) -> anyhow::Result<Option<IngestReport>> {
     // Mistakes in jobs and rules are told before anything starts.
     let (jobs, rules) = pipelines(context, plan.roles).await?;
+    let detectors = if plan.roles.contains(&Role::Detectors) {
+        context.detectors(&jobs)?
+    } else {
+        Detectors::default()
+    };
     let readiness = Readiness::default();
     // Before any role starts: what is recorded before the recorder is installed goes nowhere.
     let server = plan
@@ -56,6 +62,7 @@ pub async fn play(context: &Context, plan: Plan<'_>) -> anyhow::Result<Option<In
         draining: plan.drain,
         lake: context.lake().await?,
         jobs,
+        detectors,
         rules,
         readiness,
         drain: drain.clone(),
@@ -103,7 +110,13 @@ async fn pipelines(context: &Context, roles: &[Role]) -> anyhow::Result<(Jobs, R
     let uses = |any: &[Role]| any.iter().any(|role| roles.contains(role));
     if uses(&[Role::Triggers]) {
         context.pipelines().await
-    } else if uses(&[Role::Jobs, Role::Publisher, Role::Maintenance, Role::Server]) {
+    } else if uses(&[
+        Role::Jobs,
+        Role::Detectors,
+        Role::Publisher,
+        Role::Maintenance,
+        Role::Server,
+    ]) {
         Ok((context.jobs().await?, Rules::default()))
     } else {
         Ok((Jobs::default(), Rules::default()))

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use farol_detectors::Detectors;
 use farol_ingest::{Health, Ingest, IngestReport};
 use farol_jobs::{Jobs, RunOptions};
 use farol_kafka::KafkaConfig;
@@ -43,6 +44,7 @@ pub(super) struct Stage<'a> {
     pub draining: bool,
     pub lake: Lake,
     pub jobs: Jobs,
+    pub detectors: Detectors,
     pub rules: Rules,
     pub readiness: Readiness,
     pub drain: Drain,
@@ -56,6 +58,7 @@ impl Stage<'_> {
         match role {
             Role::Ingest => self.ingest(),
             Role::Jobs => self.jobs(),
+            Role::Detectors => self.detectors(),
             Role::Triggers => self.triggers(),
             Role::Publisher => self.publisher(),
             Role::Maintenance => self.maintenance(),
@@ -166,6 +169,24 @@ impl Stage<'_> {
     /// What is computed often is wanted soon.
     fn look_interval(&self) -> Duration {
         LOOK_INTERVAL_MAX.min(self.context.config.jobs.interval.0)
+    }
+
+    fn detectors(&mut self) {
+        let health = farol_detectors::Health::default();
+        let options = farol_detectors::RunOptions {
+            interval: self.look_interval(),
+            shutdown: self.stop.clone(),
+            finish: self.drain.of(Role::Detectors),
+            health: health.clone(),
+        };
+        self.watch("detectors", move || health.reasons());
+        let (lake, jobs) = (self.lake.clone(), self.jobs.clone());
+        let detectors = self.detectors.clone();
+        self.tasks.spawn(async move {
+            let ended = farol_detectors::run(lake, jobs, detectors, options).await;
+            ended.context("detectors")?;
+            Ok(Ended::Drained(Role::Detectors))
+        });
     }
 
     fn triggers(&mut self) {

@@ -1,4 +1,4 @@
-//! Traces of a window that show what an alert is about.
+//! Traces that show what an alert or a finding is about.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
@@ -7,15 +7,13 @@ use std::sync::Arc;
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
+use datafusion::common::DataFusionError;
 use datafusion::datasource::TableProvider;
 use datafusion::prelude::SessionContext;
+use farol_jobs::segment::{Segment, name_list};
+use farol_jobs::time::rfc3339;
 use farol_lake::{Lake, LakeError, Table};
 use futures::TryStreamExt as _;
-
-use crate::error::TriggerError;
-use crate::rule::Rule;
-use crate::segment::{Segment, name_list};
-use crate::time::rfc3339;
 
 /// Trace ids that an action shows.
 const SAMPLES: usize = 5;
@@ -25,10 +23,13 @@ const SEGMENTS_NAMED: usize = 32;
 
 /// The tables that jobs read. The handles are kept: each has read its log, and reads on from there.
 #[derive(Default)]
-pub(crate) struct Inputs(BTreeMap<String, Table>);
+pub struct Inputs(BTreeMap<String, Table>);
 
 impl Inputs {
     /// A table's rows as they are now; `None` where it is not there.
+    ///
+    /// # Errors
+    /// Where the lake cannot be read.
     pub async fn open(&mut self, lake: &Lake, name: &str) -> Result<Option<Input>, LakeError> {
         let table = match self.0.get(name) {
             Some(table) => table.clone(),
@@ -43,16 +44,29 @@ impl Inputs {
     }
 }
 
-/// The rows of a table at one version: all that a step decides of a rule is shown by the same.
-pub(crate) struct Input {
+/// Where to look for traces.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The table.
+    pub reads: &'a str,
+    /// The columns that segments are made of.
+    pub by: &'a [String],
+    /// The beginning of the range of event times, in microseconds.
+    pub from_us: i64,
+    /// Its end, which is not included.
+    pub to_us: i64,
+}
+
+/// The rows of a table at one version: all that a step decides is shown by the same.
+pub struct Input {
     /// The version.
     pub version: i64,
     rows: Arc<dyn TableProvider>,
 }
 
-/// Which traces of a window show what happened to a segment.
+/// Which traces show what happened to a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Telling {
+pub enum Telling {
     /// Those that failed, the slowest of them first; then the slowest.
     Failed,
     /// The slowest.
@@ -70,29 +84,28 @@ impl Telling {
 }
 
 impl Input {
-    /// Finds some trace ids of each segment in one pass over the window. `None` where a job's segment is no column of
-    /// the table.
+    /// Finds some trace ids of each segment in one pass over the range. `None` where a segment is no column of the
+    /// table.
+    ///
+    /// # Errors
+    /// Where the rows cannot be read.
     pub async fn find(
         &self,
-        rule: &Rule,
-        window_us: i64,
+        place: Place<'_>,
         wanted: &[(Segment, Telling)],
-    ) -> Result<Option<HashMap<Segment, Vec<String>>>, TriggerError> {
+    ) -> Result<Option<HashMap<Segment, Vec<String>>>, DataFusionError> {
         let schema = self.rows.schema();
-        if !rule
-            .by
-            .iter()
-            .all(|name| schema.field_with_name(name).is_ok())
-        {
+        let has = |name: &String| schema.field_with_name(name).is_ok();
+        if !place.by.iter().all(has) {
             return Ok(None);
         }
         let context = SessionContext::new();
-        context.register_table(rule.reads.as_str(), self.rows.clone())?;
+        context.register_table(place.reads, self.rows.clone())?;
         let mut found: HashMap<_, _> = wanted
             .iter()
             .map(|(segment, telling)| (segment.clone(), Top::new(*telling)))
             .collect();
-        let sql = query(rule, window_us, wanted);
+        let sql = query(place, wanted);
         let mut batches = context.sql(&sql).await?.execute_stream().await?;
         while let Some(batch) = batches.try_next().await? {
             take(&mut found, &batch)?;
@@ -107,23 +120,23 @@ impl Input {
     }
 }
 
-/// The query for a window's rows: trace id, whether it failed, how long it took, and its segment.
-fn query(rule: &Rule, window_us: i64, wanted: &[(Segment, Telling)]) -> String {
+/// The query for the rows of a range: trace id, whether it failed, how long it took, and its segment.
+fn query(place: Place<'_>, wanted: &[(Segment, Telling)]) -> String {
     let segments = if wanted.len() > SEGMENTS_NAMED {
         String::new()
     } else {
         let segments = wanted
             .iter()
-            .map(|(segment, _)| format!("(true{})", segment.to_sql(&rule.by)));
+            .map(|(segment, _)| format!("(true{})", segment.to_sql(place.by)));
         format!(" AND ({})", segments.collect::<Vec<_>>().join(" OR "))
     };
     format!(
         "SELECT trace_id, status IS NOT NULL AND status <> 'ok' AS failed, latency_ms{} FROM {} \
          WHERE event_time >= TIMESTAMP '{}' AND event_time < TIMESTAMP '{}' AND trace_id IS NOT NULL{segments}",
-        name_list(rule.by.iter()),
-        rule.reads,
-        rfc3339(window_us),
-        rfc3339(window_us + rule.window_us),
+        name_list(place.by.iter()),
+        place.reads,
+        rfc3339(place.from_us),
+        rfc3339(place.to_us),
     )
 }
 
@@ -179,7 +192,7 @@ impl Top {
     }
 }
 
-fn take(found: &mut HashMap<Segment, Top>, batch: &RecordBatch) -> Result<(), TriggerError> {
+fn take(found: &mut HashMap<Segment, Top>, batch: &RecordBatch) -> Result<(), DataFusionError> {
     let texts = |column: usize| cast(batch.column(column), &DataType::Utf8);
     let ids = texts(0)?;
     let ids = ids.as_string::<i32>();

@@ -1,4 +1,4 @@
-//! Spans of time as a rule writes them: `2m`, `10m`, `'7 days'`, `1 hour`.
+//! Spans of time as rules and detectors write them: `2m`, `10m`, `'7 days'`, `1 hour`.
 
 /// Microseconds of the units, by every name they go by.
 const UNITS: [(&[&str], i64); 5] = [
@@ -9,7 +9,7 @@ const UNITS: [(&[&str], i64); 5] = [
     (&["w", "week", "weeks"], 604_800_000_000),
 ];
 
-/// The longest span that a rule may name: ten years.
+/// The longest span that can be named: ten years.
 const LONGEST_US: i64 = 3_650 * 86_400_000_000;
 
 /// Reads a span of time, in microseconds: a whole number and a unit.

@@ -1,9 +1,10 @@
-//! A segment: what a rule keeps apart, by the values of the columns it names.
+//! A segment: what rules and detectors keep apart, by the values of the columns they name.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// The values of a rule's segments, in the order of its `by`; `None` is NULL.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+/// The values of segments, in the order of a `by`; `None` is NULL.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Segment(pub Vec<Option<String>>);
 
 impl Segment {
@@ -14,7 +15,7 @@ impl Segment {
         Value::Object(pairs.collect::<Map<_, _>>())
     }
 
-    /// Reads it back; `None` where it has other names than the rule's.
+    /// Reads it back; `None` where it has other names than these.
     pub fn from_json(text: &str, by: &[String]) -> Option<Self> {
         let Ok(Value::Object(pairs)) = serde_json::from_str(text) else {
             return None;
@@ -49,21 +50,21 @@ impl Segment {
 }
 
 /// Names and a column's worth of comma before each: what follows the first column of a query.
-pub(crate) fn name_list<'a>(names: impl Iterator<Item = &'a String>) -> String {
+pub fn name_list<'a>(names: impl Iterator<Item = &'a String>) -> String {
     names.fold(String::new(), |list, name| {
         list + ", " + quoted_name(name).as_str()
     })
 }
 
 /// Texts, with a comma before each: what follows the first argument of a function.
-pub(crate) fn text_list<'a>(texts: impl Iterator<Item = &'a String>) -> String {
+pub fn text_list<'a>(texts: impl Iterator<Item = &'a String>) -> String {
     texts.fold(String::new(), |list, text| {
         list + ", " + quoted_text(text).as_str()
     })
 }
 
 /// A name of SQL, quoted where it must be.
-pub(crate) fn quoted_name(name: &str) -> String {
+pub fn quoted_name(name: &str) -> String {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     if name.chars().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit()) {
         name.to_owned()
@@ -73,7 +74,7 @@ pub(crate) fn quoted_name(name: &str) -> String {
 }
 
 /// A text of SQL.
-pub(crate) fn quoted_text(text: &str) -> String {
+pub fn quoted_text(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 

@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""How far the shipped detectors can be believed: how many incidents they find, how soon, whether they name the cause, and how often
+they are wrong.
+
+One history on a simulated clock goes the whole way, through a Kafka that runs already (tests/services/kafka.sh), ingest and jobs:
+days without anything to learn from, then an incident of one kind every few hours, at one service in turn (an outage: at a provider),
+for 10, 20 or 30 minutes; and another history of quiet days alone. `farol detect run` then runs the detectors over both. A finding is
+right if the change that it dates overlaps an incident (or the half hour after it: what was asked in an incident is rated later) and its
+service is hit; it is a false one else. Delay is from the incident's begin to when the finding could be noticed, so it holds
+windows and the detector's `settle`; the watermark comes on top. The cause is right if the finding's own segment or its best root
+cause is what was hit. Needs confluent-kafka.
+
+    benches/detectors.py --farol target/release/farol --bootstrap HOST:PORT [--runs 100] [--every 6h] [--days 30] [--rate 5]
+"""
+import argparse, collections, datetime, json, random, statistics
+
+from rules import SERVICES, START, Place, text
+
+KINDS = ["latency_spike", "error_burst", "cost_surge", "quality_drop", "provider_outage", "traffic_loss", "injection_wave"]
+LEARN = datetime.timedelta(days=3)
+AFTER = datetime.timedelta(minutes=30)
+# Kinds that hit what only chat models do; doc-search calls none.
+CHAT = {"error_burst", "cost_surge", "quality_drop"}
+
+
+def at(text):
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def findings(place, start, end):
+    return [json.loads(line) for line in place.call("detect", "run", "--from", text(start), "--to", text(end), "--json").splitlines()]
+
+
+def history(place, days, seed, incidents, start):
+    """Plays days one by one, so that what Kafka holds is all that waits. Incidents are (offset from the day, words)."""
+    for day in range(days):
+        begin = start + datetime.timedelta(days=day)
+        own = [f"{kind}@{int((from_ - begin).total_seconds())}s+{minutes}m{more}"
+               for kind, from_, minutes, more, _ in incidents if begin <= from_ < begin + datetime.timedelta(days=1)]
+        place.simulate(seed + day, begin, datetime.timedelta(days=1), *own)
+        place.drain()
+
+
+def plan(runs, every, seed):
+    """Incidents of every kind in a shuffled order, `every` apart."""
+    dice = random.Random(seed)
+    kinds = [kind for kind in KINDS for _ in range(runs)]
+    dice.shuffle(kinds)
+    turn = collections.Counter()
+    incidents, from_ = [], START + LEARN
+    for kind in kinds:
+        # None within an hour of midnight: each day is a simulation of its own.
+        begin = from_ + datetime.timedelta(minutes=dice.randrange(0, 60))
+        if begin.hour == 23:
+            begin += datetime.timedelta(hours=1)
+        if kind == "provider_outage":
+            service = None
+            more = ""
+        else:
+            hit = [service for service in SERVICES if not (kind in CHAT and service == "doc-search")]
+            service = hit[turn[kind] % len(hit)]
+            more = f":service={service}"
+        turn[kind] += 1
+        incidents.append((kind, begin, dice.choice([10, 20, 30]), more, service))
+        from_ += every
+    return incidents
+
+
+def named(finding, kind, service):
+    """Whether the finding's segment, or its best root cause, is what was hit."""
+    best = {**finding["segment"], **(finding["root_causes"][0]["segment"] if finding["root_causes"] else {})}
+    if kind == "provider_outage":
+        return best.get("provider") == "openai"
+    return best.get("service") == service
+
+
+def judge(incidents, found):
+    rows = {kind: {"delays": [], "named": 0, "findings": 0, "runs": 0, "missed": []} for kind in KINDS}
+    false, used = [], set()
+    for kind, begin, minutes, _, service in incidents:
+        row = rows[kind]
+        row["runs"] += 1
+        end = begin + datetime.timedelta(minutes=minutes)
+        right = [place for place, one in enumerate(found)
+                 if begin - datetime.timedelta(minutes=5) <= at(one["since"]) <= end + AFTER and service in (None, one["segment"].get("service"))]
+        used |= set(right)
+        row["findings"] += len(right)
+        row["named"] += sum(named(found[place], kind, service) for place in right)
+        if right:
+            row["delays"].append(min((at(found[place]["noticed_at"]) - begin).total_seconds() / 60 for place in right))
+        else:
+            row["missed"].append((service, minutes))
+    false = [one for place, one in enumerate(found) if place not in used]
+    return rows, false
+
+
+def show(finding):
+    return f"  {finding['since']} {finding['detector']} {finding['job']}.{finding['measure']} {finding['segment'].get('service')} {finding['observed']:.4g} for {finding['reference']:.4g}"
+
+
+def incidents(o):
+    place = Place(o)
+    try:
+        planned = plan(o.runs, datetime.timedelta(hours=o.every_hours), o.seed)
+        days = (planned[-1][1] - START).days + 2
+        history(place, days, 5_000 + o.seed, planned, START)
+        found = [one for one in findings(place, START, START + datetime.timedelta(days=days)) if one["revision"] == 0]
+        rows, false = judge(planned, found)
+        print(f"\n{len(planned)} incidents in {days} days\n\n| incident | found | median delay min | p90 min | findings | cause named |\n|---|--:|--:|--:|--:|--:|")
+        for kind, row in rows.items():
+            ordered = sorted(row["delays"])
+            told = [f"{statistics.median(ordered):.1f}", f"{ordered[len(ordered) * 9 // 10]:.1f}"] if ordered else ["-", "-"]
+            cause = f"{100 * row['named'] / row['findings']:.0f} %" if row["findings"] else "-"
+            print(f"| {kind} | {len(ordered)} of {row['runs']} | {told[0]} | {told[1]} | {row['findings']} | {cause} |")
+        right = sum(row["findings"] for row in rows.values())
+        print(f"\nprecision {right / max(1, right + len(false)):.3f}: {right} right findings, {len(false)} false ones", flush=True)
+        for one in false:
+            print(show(one))
+        for kind, row in rows.items():
+            for missed in sorted(collections.Counter(row["missed"]).items(), key=str):
+                print(f"  missed {kind}: {missed[1]} of {missed[0][1]} min at {missed[0][0]}")
+    finally:
+        if o.keep:
+            print("kept:", place.directory.name)
+            place.directory._finalizer.detach()
+        else:
+            place.remove()
+
+
+def quiet(o):
+    place = Place(o)
+    try:
+        history(place, o.days, 9_000 + o.seed, [], START)
+        found = [one for one in findings(place, START, START + datetime.timedelta(days=o.days)) if one["revision"] == 0]
+        print(f"\n{o.days} quiet days: {len(found)} findings, {7 * len(found) / o.days:.2f} a week; the budget is the sum of the detectors' own", flush=True)
+        for one in found:
+            print(show(one))
+    finally:
+        if o.keep:
+            print("kept:", place.directory.name)
+            place.directory._finalizer.detach()
+        else:
+            place.remove()
+
+
+def main():
+    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    a.add_argument("--farol", required=True)
+    a.add_argument("--bootstrap", required=True)
+    a.add_argument("--runs", type=int, default=100, help="of each kind of incident")
+    a.add_argument("--every-hours", type=float, default=6)
+    a.add_argument("--days", type=int, default=30, help="quiet ones")
+    a.add_argument("--rate", type=float, default=5, help="events a second on the mean of a day")
+    a.add_argument("--seed", type=int, default=1)
+    a.add_argument("--keep", action="store_true", help="leave the lakes, to look at")
+    o = a.parse_args()
+    if o.runs:
+        incidents(o)
+    if o.days:
+        quiet(o)
+
+
+if __name__ == "__main__":
+    main()

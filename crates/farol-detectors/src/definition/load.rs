@@ -1,0 +1,172 @@
+//! Finding detectors: those that are part of Farol, and the user's own over them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use farol_jobs::{DefinitionError, Jobs};
+
+use super::Detector;
+use super::check::understand;
+use super::file::Source;
+
+/// The detectors that are part of Farol: name, YAML.
+const SHIPPED: [(&str, &str); 3] = [
+    (
+        "measure-anomalies",
+        include_str!("../../../../pipelines/detectors/measure-anomalies.yaml"),
+    ),
+    (
+        "quality-decline",
+        include_str!("../../../../pipelines/detectors/quality-decline.yaml"),
+    ),
+    (
+        "traffic-anomalies",
+        include_str!("../../../../pipelines/detectors/traffic-anomalies.yaml"),
+    ),
+];
+
+/// How the files of shipped detectors are named in messages.
+const PART_OF_FAROL: &str = "(part of farol)";
+
+/// Files are read up to this size.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// The most detectors that run.
+const DETECTORS_MAX: usize = 1_000;
+
+/// Where detectors are looked for.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// The pipelines' directory: detectors are below `detectors` in it. It need not be there.
+    pub dir: PathBuf,
+    /// Whether the detectors that are part of Farol are in effect. A file of the same name replaces one in any case.
+    pub builtin: bool,
+}
+
+/// Every detector that is in effect, by name.
+#[derive(Debug, Clone, Default)]
+pub struct Detectors(BTreeMap<String, Arc<Detector>>);
+
+impl Detectors {
+    /// The detectors, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Detector>> {
+        self.0.values()
+    }
+
+    /// The detector of that name.
+    pub fn get(&self, name: &str) -> Option<&Arc<Detector>> {
+        self.0.get(name)
+    }
+
+    /// Their names.
+    pub fn names(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+
+    /// The one detector of that name, as a set of its own.
+    pub fn only(&self, name: &str) -> Option<Self> {
+        let found = self.get(name)?;
+        Some(Self([(name.to_owned(), found.clone())].into()))
+    }
+}
+
+/// Reads and checks every detector.
+///
+/// # Errors
+/// Everything that is wrong with any of them, each with file, line and column.
+pub fn load(sources: &Sources, jobs: &Jobs) -> Result<Detectors, Vec<DefinitionError>> {
+    let mut texts = BTreeMap::new();
+    let mut errors = Vec::new();
+    if sources.builtin {
+        for (name, yaml) in SHIPPED {
+            let file = format!("{name}.yaml {PART_OF_FAROL}");
+            texts.insert(name.to_owned(), (file, yaml.to_owned()));
+        }
+    }
+    match own(&sources.dir.join("detectors")) {
+        Ok(files) => {
+            for (name, path) in files {
+                match read_file(&path) {
+                    Ok(text) => {
+                        texts.insert(name, (path.display().to_string(), text));
+                    }
+                    Err(error) => errors.push(error),
+                }
+            }
+        }
+        Err(error) => errors.push(error),
+    }
+    let mut detectors = BTreeMap::new();
+    for (name, (file, text)) in texts {
+        let source = Source {
+            file: &file,
+            text: &text,
+        };
+        match understand(&name, source, jobs) {
+            Ok(detector) => {
+                detectors.insert(name, Arc::new(detector));
+            }
+            Err(found) => errors.extend(found),
+        }
+    }
+    if detectors.len() > DETECTORS_MAX {
+        let dir = sources.dir.join("detectors");
+        let message = format!(
+            "there are {} detectors; {DETECTORS_MAX} are the most",
+            detectors.len()
+        );
+        errors.push(whole_file(&dir, message));
+    }
+    if errors.is_empty() {
+        Ok(Detectors(detectors))
+    } else {
+        Err(errors)
+    }
+}
+
+/// The user's files, by the name of their detector. A directory that is not there has none.
+fn own(dir: &Path) -> Result<Vec<(String, PathBuf)>, DefinitionError> {
+    let wrong = |error: std::io::Error| whole_file(dir, format!("cannot read it: {error}"));
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(wrong(error)),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(wrong)?.path();
+        let is_yaml = path
+            .extension()
+            .is_some_and(|ending| ending == "yaml" || ending == "yml");
+        if let Some(name) = path.file_stem().and_then(|stem| stem.to_str())
+            && is_yaml
+        {
+            files.push((name.to_owned(), path));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read_file(path: &Path) -> Result<String, DefinitionError> {
+    let size = std::fs::metadata(path)
+        .map_err(|error| whole_file(path, format!("cannot read it: {error}")))?
+        .len();
+    if size > FILE_BYTES_MAX {
+        let message = format!("it is {size} bytes long; {FILE_BYTES_MAX} are the most");
+        return Err(whole_file(path, message));
+    }
+    std::fs::read_to_string(path)
+        .map_err(|error| whole_file(path, format!("cannot read it: {error}")))
+}
+
+fn whole_file(path: &Path, message: String) -> DefinitionError {
+    DefinitionError {
+        file: path.display().to_string(),
+        line: 0,
+        column: 0,
+        message,
+        help: None,
+    }
+}

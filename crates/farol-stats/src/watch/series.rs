@@ -1,0 +1,334 @@
+//! Watching any measure: a value for each window, or none.
+//!
+//! ```text
+//! value ──asinh of its multiples of the median──▶ seasonal baseline ──▶ residual in scales, worse upwards
+//!                                                                        │
+//!         ended ◀── three windows as usual ◀── open ◀── far enough? ◀── conformal detector ≥ threshold
+//! ```
+//!
+//! On the asinh scale large values count by their ratio, so that a night at half the latency is as far from the day
+//! as twice of it, and zero and negative values have a place too. The least change that is worth an alarm is given on that
+//! scale: 0.2 is about a fifth of the value.
+
+use std::collections::VecDeque;
+
+use crate::sequential::conformal::ConformalDetector;
+use crate::series::seasonal::SeasonalBaseline;
+use serde::{Deserialize, Serialize};
+
+use super::{ADOPTED_AFTER_US, Change, Direction, Evidence, Span, Terms};
+
+/// Values whose median gives the scale.
+const SCALE_VALUES: usize = 61;
+/// Windows that are remembered, to date a change and to say how large it is.
+const RECENT_MAX: usize = 40;
+/// How common a score must be to be as usual, and for how many windows, for an incident to be over.
+const USUAL_P: f64 = 0.1;
+const USUAL_WINDOWS: u8 = 3;
+const EFFECT_Z: f64 = 1.96;
+
+/// One window as it was judged.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Judged {
+    start_us: i64,
+    value: f32,
+    expected: f32,
+    residual: f32,
+}
+
+/// An incident under way.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Open {
+    opened_us: i64,
+    usual: u8,
+    /// The start of the windows in a row that were as usual.
+    usual_since_us: i64,
+}
+
+/// The watch of one measure.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SeriesWatch {
+    direction: Direction,
+    first_us: Option<i64>,
+    /// The first values, until there are enough for the scale.
+    first_values: Vec<f32>,
+    scale: f64,
+    seasonal: SeasonalBaseline,
+    detector: ConformalDetector,
+    recent: VecDeque<Judged>,
+    open: Option<Open>,
+}
+
+impl SeriesWatch {
+    /// A watch that has seen nothing.
+    pub fn new(direction: Direction) -> Self {
+        Self {
+            direction,
+            first_us: None,
+            first_values: Vec::new(),
+            scale: 0.0,
+            seasonal: SeasonalBaseline::default(),
+            detector: ConformalDetector::default(),
+            recent: VecDeque::new(),
+            open: None,
+        }
+    }
+
+    /// Takes a window's value; one that is not finite says nothing.
+    pub fn observe(&mut self, span: Span, value: f64, terms: Terms) -> Option<Change> {
+        if !value.is_finite() {
+            return None;
+        }
+        let first_us = *self.first_us.get_or_insert(span.start_us);
+        if self.scale == 0.0 {
+            self.learn_scale(value);
+            return None;
+        }
+        // Nothing is learned from what may be an incident: it would become what is usual before it is over.
+        let is_suspect = self.open.is_some() || self.detector.value() >= terms.threshold.sqrt();
+        let score = self.score(span, value, is_suspect)?;
+        if let Some(open) = self.open {
+            return self.end(open, span, score);
+        }
+        if span.end_us - first_us < terms.warm_up_us {
+            self.detector.remember(score);
+            return None;
+        }
+        let evidence = self.detector.observe(score)?;
+        if evidence < terms.threshold {
+            return None;
+        }
+        self.alarm(span, evidence, terms)
+    }
+
+    fn learn_scale(&mut self, value: f64) {
+        self.first_values.push(value.abs() as f32);
+        if self.first_values.len() < SCALE_VALUES {
+            return;
+        }
+        self.first_values.sort_by(f32::total_cmp);
+        let median = f64::from(self.first_values[SCALE_VALUES / 2]);
+        let largest = self.first_values.last().copied().map_or(0.0, f64::from);
+        self.scale = if median > 0.0 {
+            median
+        } else if largest > 0.0 {
+            largest
+        } else {
+            1.0
+        };
+        self.first_values = Vec::new();
+    }
+
+    /// How far the value is from what the clock makes usual, in scales, with what is looked for upwards.
+    fn score(&mut self, span: Span, value: f64, is_suspect: bool) -> Option<f64> {
+        let transformed = (value / self.scale).asinh();
+        let seconds = span.start_us.div_euclid(1_000_000);
+        let score = if is_suspect {
+            self.seasonal.judge_on(seconds, transformed, false)
+        } else {
+            self.seasonal.score_on(seconds, transformed, false)
+        };
+        let residual = self.seasonal.residual();
+        let expected = (transformed - residual).sinh() * self.scale;
+        if self.recent.len() == RECENT_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(Judged {
+            start_us: span.start_us,
+            value: value as f32,
+            expected: expected as f32,
+            residual: residual as f32,
+        });
+        // Until the time of day comes again there is no score.
+        let score = score?;
+        Some(match self.direction {
+            Direction::Increase => score.copysign(residual),
+            Direction::Decrease => -score.copysign(residual),
+            Direction::Both => score,
+        })
+    }
+
+    fn alarm(&mut self, span: Span, evidence: f64, terms: Terms) -> Option<Change> {
+        let windows = (self.detector.likely_change() as usize).clamp(1, self.recent.len());
+        let since = self.recent.len() - windows;
+        let judged: Vec<_> = self.recent.range(since..).copied().collect();
+        let mean = |of: &dyn Fn(&Judged) -> f32| {
+            judged.iter().map(|one| f64::from(of(one))).sum::<f64>() / windows as f64
+        };
+        let away = mean(&|one| one.residual);
+        let away = match self.direction {
+            Direction::Increase => away,
+            Direction::Decrease => -away,
+            Direction::Both => away.abs(),
+        };
+        if away < terms.least_effect {
+            return None;
+        }
+        let (observed, reference) = (mean(&|one| one.value), mean(&|one| one.expected));
+        let effect = observed - reference;
+        let half = self.half_interval(since, windows);
+        self.open = Some(Open {
+            opened_us: span.start_us,
+            usual: 0,
+            usual_since_us: 0,
+        });
+        let first_us = self.first_us?;
+        let since_us = judged.first()?.start_us;
+        Some(Change::Opened(Evidence {
+            since_us,
+            value: evidence,
+            threshold: terms.threshold,
+            observed,
+            reference,
+            effect,
+            effect_low: effect - half,
+            effect_high: effect + half,
+            reference_span: Span {
+                start_us: first_us,
+                end_us: since_us,
+            },
+            observations: windows as u64,
+        }))
+    }
+
+    /// Half the interval of a mean over so many windows, by how much the windows before the change were off.
+    fn half_interval(&self, since: usize, windows: usize) -> f64 {
+        let before = self.recent.range(..since);
+        let count = before.len();
+        if count < 2 {
+            return f64::NAN;
+        }
+        let squares: f64 = before
+            .map(|one| f64::from(one.value - one.expected).powi(2))
+            .sum();
+        EFFECT_Z * (squares / count as f64).sqrt() / (windows as f64).sqrt()
+    }
+
+    fn end(&mut self, mut open: Open, span: Span, score: f64) -> Option<Change> {
+        if span.end_us - open.opened_us >= ADOPTED_AFTER_US {
+            *self = Self::new(self.direction);
+            return Some(Change::Ended {
+                ended_us: span.end_us,
+                adopted: true,
+            });
+        }
+        if self.detector.p_value(score)? >= USUAL_P {
+            if open.usual == 0 {
+                open.usual_since_us = span.start_us;
+            }
+            open.usual += 1;
+        } else {
+            open.usual = 0;
+        }
+        self.open = Some(open);
+        if open.usual < USUAL_WINDOWS {
+            return None;
+        }
+        self.open = None;
+        self.detector.reset();
+        Some(Change::Ended {
+            ended_us: open.usual_since_us,
+            adopted: false,
+        })
+    }
+
+    /// Whether an incident is open.
+    pub fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{Rng as _, SeedableRng as _};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    const MINUTE_US: i64 = 60_000_000;
+    const TERMS: Terms = Terms {
+        threshold: 200_000.0,
+        warm_up_us: 2 * 1_440 * MINUTE_US,
+        least_effect: 0.2,
+    };
+
+    /// Changes of a latency with a daily rhythm and noise of a tenth, multiplied by what an incident makes of it.
+    fn watch(
+        direction: Direction,
+        minutes: i64,
+        factor: impl Fn(i64) -> f64,
+    ) -> Vec<(i64, Change)> {
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        let mut watch = SeriesWatch::new(direction);
+        let mut changes = Vec::new();
+        for place in 0..minutes {
+            let day = (place as f64 / 1_440.0 * std::f64::consts::TAU).sin();
+            let noise: f64 = (0..4).map(|_| random.random::<f64>() - 0.5).sum();
+            let value = 800.0 * (1.0 + 0.3 * day) * (1.0 + 0.1 * noise) * factor(place);
+            let span = Span {
+                start_us: place * MINUTE_US,
+                end_us: (place + 1) * MINUTE_US,
+            };
+            let change = watch.observe(span, value, TERMS);
+            changes.extend(change.map(|change| (place, change)));
+        }
+        changes
+    }
+
+    #[test]
+    fn an_incident_is_opened_once_and_ended_once() {
+        let changes = watch(Direction::Increase, 9_000, |place| {
+            if (7_000..7_030).contains(&place) {
+                2.0
+            } else {
+                1.0
+            }
+        });
+        let [
+            (opened, Change::Opened(evidence)),
+            (ended, Change::Ended { ended_us, adopted }),
+        ] = changes.as_slice()
+        else {
+            panic!("{changes:?}");
+        };
+        assert!((7_003..7_010).contains(opened), "{opened}");
+        assert!((7_030..7_040).contains(ended), "{ended}");
+        assert!((ended_us / MINUTE_US - 7_030).abs() <= 2 && !adopted);
+        assert!((evidence.since_us / MINUTE_US - 7_000).abs() <= 1);
+        let ratio = evidence.observed / evidence.reference;
+        assert!((1.8..2.2).contains(&ratio), "{evidence:?}");
+        assert!(evidence.effect_low > 0.0);
+    }
+
+    #[test]
+    fn the_other_direction_and_no_change_are_silent() {
+        let drop = |place: i64| {
+            if (7_000..7_030).contains(&place) {
+                0.5
+            } else {
+                1.0
+            }
+        };
+        assert!(watch(Direction::Increase, 9_000, drop).is_empty());
+        assert_eq!(watch(Direction::Decrease, 9_000, drop).len(), 2);
+        assert_eq!(watch(Direction::Both, 9_000, drop).len(), 2);
+        assert!(watch(Direction::Both, 40_000, |_| 1.0).is_empty());
+    }
+
+    #[test]
+    fn what_lasts_becomes_the_new_level() {
+        let changes = watch(Direction::Increase, 16_000, |place| {
+            if place < 7_000 { 1.0 } else { 3.0 }
+        });
+        assert!(
+            matches!(
+                changes.as_slice(),
+                [
+                    (_, Change::Opened(_)),
+                    (_, Change::Ended { adopted: true, .. })
+                ]
+            ),
+            "{changes:?}"
+        );
+    }
+}
