@@ -14,16 +14,14 @@ use farol_jobs::segment::{quoted_name, quoted_text, text_list};
 use farol_jobs::time::rfc3339;
 use farol_jobs::{Segment, duration};
 use farol_lake::{Table, TableSpec};
+use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::definition::Unit;
+use crate::drift;
 use crate::error::DetectorError;
-use crate::unit::Noticed;
+use crate::unit::{Moved, Noticed};
 use farol_stats::watch::{Change, Span};
-
-/// The statistic of the detectors that there are: evidence against no change, which is on average below the number of
-/// observations while there is none.
-const E_VALUE: &str = "e_value";
 
 /// How far before the change a finding's SQL and pictures begin, in windows.
 const WINDOWS_BEFORE: i64 = 60;
@@ -145,10 +143,10 @@ impl Finding {
             window: noticed.window,
             noticed_us: noticed.window.end_us + unit.settle_us,
             ended_us: None,
-            statistic: E_VALUE.to_owned(),
+            statistic: noticed.statistic.to_owned(),
             statistic_value: evidence.value,
             threshold: evidence.threshold,
-            p_value: None,
+            p_value: noticed.p_value,
             observed: evidence.observed,
             reference: evidence.reference,
             effect: evidence.effect,
@@ -156,15 +154,22 @@ impl Finding {
             effect_high: known(evidence.effect_high),
             reference_span: evidence.reference_span,
             observations: evidence.observations as i64,
-            root_causes: "[]".to_owned(),
+            root_causes: moved(&watched.measure, &noticed.moved).to_string(),
             samples: "[]".to_owned(),
-            sql: shown_by(
-                unit,
-                segment,
-                &watched.measure,
-                evidence.since_us,
-                noticed.window.end_us,
-            ),
+            sql: if unit.is_drift() {
+                {
+                    let moved = noticed.moved.first().map(|one| one.value.as_str());
+                    drift::rows::shown_by(unit, segment, watched, moved, noticed.window)
+                }
+            } else {
+                shown_by(
+                    unit,
+                    segment,
+                    &watched.measure,
+                    evidence.since_us,
+                    noticed.window.end_us,
+                )
+            },
             tables: "{}".to_owned(),
         })
     }
@@ -187,7 +192,7 @@ impl Finding {
             window: span(120, 180),
             noticed_us: 180,
             ended_us: None,
-            statistic: E_VALUE.to_owned(),
+            statistic: "e_value".to_owned(),
             statistic_value: 1e6,
             threshold: 1e5,
             p_value: None,
@@ -219,6 +224,19 @@ impl Finding {
             ..self.clone()
         }
     }
+}
+
+/// Categories whose shares changed, as root causes are told.
+fn moved(column: &str, moved: &[Moved]) -> Value {
+    let told = moved.iter().map(|one| {
+        json!({
+            "segment": {column: one.value},
+            "share": one.share,
+            "observed": one.observed,
+            "reference": one.reference,
+        })
+    });
+    Value::Array(told.collect())
 }
 
 /// The id of the incident that something was noticed of.

@@ -12,6 +12,7 @@
 //!
 //! * [`definition`] is what a detector is: [`load`] reads and checks the files.
 //! * [`unit`] feeds the windows of a job to watches: the state machines of [`farol_stats::watch`], over plain numbers.
+//! * [`drift`] compares the values of columns of events with those of the same hour of other days.
 //! * [`finding`] is a row of the table `findings`; [`cause`] says which segment explains a change, [`samples`] which traces
 //!   show it.
 //! * [`service`] steps: reads the windows that are closed, judges them, commits; [`run`] plays it as a role.
@@ -26,6 +27,7 @@
 
 pub mod cause;
 pub mod definition;
+pub mod drift;
 mod error;
 pub mod finding;
 pub mod picture;

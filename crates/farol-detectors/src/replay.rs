@@ -10,10 +10,11 @@ use farol_lake::Lake;
 use farol_lake::sql::Session;
 
 use crate::definition::Detectors;
+use crate::drift;
 use crate::error::DetectorError;
 use crate::finding::{self, Finding};
 use crate::samples::Inputs;
-use crate::service::{enrich, first_number};
+use crate::service::{edge_sql, enrich, first_number};
 use crate::unit::rows::each_window;
 use crate::unit::{Noticed, Watches};
 use farol_stats::watch::{Change, Span};
@@ -52,19 +53,18 @@ pub async fn replay(
         windows: 0,
     };
     for unit in detectors.iter().flat_map(|detector| &detector.units) {
-        let Some(job) = jobs.get(&unit.job) else {
-            continue;
+        let job = jobs.get(&unit.job);
+        let name = match job {
+            Some(job) => job.table_name(),
+            None if unit.is_drift() => unit.reads.clone(),
+            None => continue,
         };
-        let Some(table) = lake.existing(&job.table_name()).await? else {
+        let Some(table) = lake.existing(&name).await? else {
             continue;
         };
         let version = table.refresh().await?;
-        let edge = |which: &str| {
-            let job = farol_jobs::segment::quoted_name(&unit.job);
-            format!("SELECT CAST({which}(window_start) AS BIGINT) FROM partials.{job}")
-        };
-        let first = first_number(&session, &edge("min")).await?;
-        let last = first_number(&session, &edge("max")).await?;
+        let first = first_number(&session, &edge_sql(unit, "min")).await?;
+        let last = first_number(&session, &edge_sql(unit, "max")).await?;
         let (Some(first_us), Some(last_us)) = (first, last) else {
             continue;
         };
@@ -75,11 +75,23 @@ pub async fn replay(
         };
         let mut watches = Watches::default();
         let mut noticed: Vec<Noticed> = Vec::new();
-        each_window(&session, unit, range, |window, rows| {
-            noticed.extend(watches.judge(unit, window, rows));
-            done.windows += 1;
-        })
-        .await?;
+        if unit.is_drift() {
+            for start_us in (range.start_us..range.end_us).step_by(unit.window_us as usize) {
+                let window = Span {
+                    start_us,
+                    end_us: start_us + unit.window_us,
+                };
+                let counts = drift::rows::counts(&session, unit, window).await?;
+                noticed.extend(watches.judge_columns(unit, window, counts));
+                done.windows += 1;
+            }
+        } else {
+            each_window(&session, unit, range, |window, rows| {
+                noticed.extend(watches.judge(unit, window, rows));
+                done.windows += 1;
+            })
+            .await?;
+        }
         done.series += watches.series();
         let mut open = std::collections::HashMap::new();
         for noticed in &noticed {

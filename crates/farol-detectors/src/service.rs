@@ -21,6 +21,7 @@ use farol_lake::sql::Session;
 use farol_lake::{Commit, FINDINGS, Lake, LakeError, Marks, Outcome, Step, Table, TableSpec};
 
 use crate::definition::{Detectors, Unit};
+use crate::drift;
 use crate::error::DetectorError;
 use crate::finding::{self, Finding};
 use crate::samples::Inputs;
@@ -209,21 +210,28 @@ impl Service {
         registered: &mut bool,
     ) -> Result<Option<(i64, i64)>, DetectorError> {
         let unit = &work.unit;
-        let Some(job) = self.jobs.get(&unit.job).cloned() else {
-            return Ok(None);
+        let job = self.jobs.get(&unit.job).cloned();
+        let name = match &job {
+            _ if unit.is_drift() => unit.reads.clone(),
+            Some(job) => job.table_name(),
+            None => return Ok(None),
         };
-        let table = match self.partials.get(&unit.job) {
+        let table = match self.partials.get(&name) {
             Some(table) => table.clone(),
-            None => match self.lake.existing(&job.table_name()).await? {
+            None => match self.lake.existing(&name).await? {
                 Some(table) => {
-                    self.partials.insert(unit.job.clone(), table.clone());
+                    self.partials.insert(name.clone(), table.clone());
                     table
                 }
                 None => return Ok(None),
             },
         };
-        let (version, marks) = table.version_and_marks(&job.app_id()).await?;
-        let watermark_us = Progress::of(&job, &marks).watermark_us;
+        let prefix = job.as_ref().map_or("farol/".to_owned(), |job| job.app_id());
+        let (version, marks) = table.version_and_marks(&prefix).await?;
+        let watermark_us = match &job {
+            Some(job) => Progress::of(job, &marks).watermark_us,
+            None => farol_jobs::progress::watermark_us(&marks),
+        };
         let by_watermark = watermark_us.map(|us| floor(us - unit.settle_us, unit.window_us));
         let mut closed_us = by_watermark;
         if closing == Closing::Everything {
@@ -244,6 +252,9 @@ impl Service {
     /// Makes the newest partials visible, once a step. They are never older than the versions that were looked at before.
     async fn register(&self, registered: &mut bool) -> Result<(), DetectorError> {
         if !*registered {
+            if self.units.iter().any(|unit| unit.is_drift()) {
+                self.session.refresh().await?;
+            }
             views::register(&self.session, &self.jobs).await?;
             *registered = true;
         }
@@ -252,14 +263,7 @@ impl Service {
 
     /// The first or last window that a unit's job has partials of.
     async fn edge(&self, unit: &Unit, which: &str) -> Result<Option<i64>, DetectorError> {
-        first_number(
-            &self.session,
-            &format!(
-                "SELECT CAST({which}(window_start) AS BIGINT) FROM partials.{}",
-                quoted_name(&unit.job)
-            ),
-        )
-        .await
+        first_number(&self.session, &edge_sql(unit, which)).await
     }
 
     /// Judges a unit's next windows, and gives what is new.
@@ -285,10 +289,21 @@ impl Service {
         let range = Span { start_us, end_us };
         let mut noticed: Vec<Noticed> = Vec::new();
         let watches = &mut work.watches;
-        each_window(&self.session, &unit, range, |window, rows| {
-            noticed.extend(watches.judge(&unit, window, rows));
-        })
-        .await?;
+        if unit.is_drift() {
+            for start_us in (start_us..end_us).step_by(unit.window_us as usize) {
+                let window = Span {
+                    start_us,
+                    end_us: start_us + unit.window_us,
+                };
+                let counts = drift::rows::counts(&self.session, &unit, window).await?;
+                noticed.extend(watches.judge_columns(&unit, window, counts));
+            }
+        } else {
+            each_window(&self.session, &unit, range, |window, rows| {
+                noticed.extend(watches.judge(&unit, window, rows));
+            })
+            .await?;
+        }
         work.judged_us = Some(end_us);
         let told_us = work.told_us.unwrap_or(i64::MIN);
         let mut found = Vec::new();
@@ -300,9 +315,7 @@ impl Service {
                     };
                     let segment = &noticed.key.1;
                     let (session, lake) = (&self.session, &self.lake);
-                    let Some(job) = self.jobs.get(&unit.job) else {
-                        continue;
-                    };
+                    let job = self.jobs.get(&unit.job);
                     let inputs = &mut self.inputs;
                     enrich(session, lake, inputs, &unit, job, segment, finding, version).await?
                 }
@@ -402,6 +415,16 @@ impl Service {
             findings: found.len(),
         })
     }
+}
+
+/// The query for the first or last time of what a unit reads.
+pub(crate) fn edge_sql(unit: &Unit, which: &str) -> String {
+    if unit.is_drift() {
+        let table = quoted_name(&unit.reads);
+        return format!("SELECT CAST({which}(event_time) AS BIGINT) FROM {table}");
+    }
+    let job = quoted_name(&unit.job);
+    format!("SELECT CAST({which}(window_start) AS BIGINT) FROM partials.{job}")
 }
 
 /// The number that a query gives in its first row.

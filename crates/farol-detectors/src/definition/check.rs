@@ -14,7 +14,7 @@ const SEGMENTS_MAX: usize = 8;
 
 /// What is not written.
 const WARM_UP_US: i64 = 2 * 86_400_000_000;
-const FALSE_ALARMS_PER_WEEK: f64 = 0.5;
+pub(super) const FALSE_ALARMS_PER_WEEK: f64 = 0.5;
 /// Cohen's h of 0.1: a rate of 0.02 that becomes 0.036, or one of 0.85 that becomes 0.81. Of a series, about a fifth.
 const LEAST_EFFECT_OF_RATES: f64 = 0.1;
 const LEAST_EFFECT_OF_SERIES: f64 = 0.2;
@@ -40,9 +40,10 @@ pub(super) fn understand(
     }
 }
 
-struct Check<'a> {
-    source: Source<'a>,
-    errors: Vec<DefinitionError>,
+/// What is wrong with one file, as it is being read.
+pub(super) struct Check<'a> {
+    pub source: Source<'a>,
+    pub errors: Vec<DefinitionError>,
 }
 
 /// Which changes are looked for, as it is written.
@@ -63,6 +64,16 @@ enum Asked {
 impl Check<'_> {
     fn detector(&mut self, stem: &str, written: &DetectorFile, jobs: &Jobs) -> Option<Detector> {
         self.name(stem, &written.name);
+        if !written.columns.is_empty() {
+            return self.of_columns(written);
+        }
+        let Some(named) = &written.measures else {
+            let message = "it looks at nothing".to_owned();
+            let help = "write measures: better, or on: traces and columns: [task, input_tokens]"
+                .to_owned();
+            self.say(&written.name, message, Some(help));
+            return None;
+        };
         let window_us = self.span(written.window.as_ref(), 60_000_000);
         let settle_us = self.span(written.settle.as_ref(), 0);
         let warm_up_us = self.span(written.warm_up.as_ref(), WARM_UP_US);
@@ -82,7 +93,7 @@ impl Check<'_> {
             let Some(by) = self.by(&written.by, job, at.is_none()) else {
                 continue;
             };
-            let measures = self.measures(&written.measures, job, asked?, looked?, at.is_none());
+            let measures = self.measures(named, job, asked?, looked?, at.is_none());
             let window_us = self.window(window_us?, job, written, at);
             let Some(window_us) = window_us.filter(|_| !measures.is_empty()) else {
                 continue;
@@ -105,7 +116,7 @@ impl Check<'_> {
             });
         }
         if units.is_empty() && self.errors.is_empty() {
-            let first = written.measures.all().first()?;
+            let first = named.all().first()?;
             let message = "no job has such a measure and such segments".to_owned();
             self.say(first, message, None);
         }
@@ -122,7 +133,7 @@ impl Check<'_> {
         })
     }
 
-    fn say(&mut self, at: &Spanned<String>, message: String, help: Option<String>) {
+    pub(super) fn say(&mut self, at: &Spanned<String>, message: String, help: Option<String>) {
         let error = self.source.error(at.referenced, message, help);
         self.errors.push(error);
     }
@@ -319,7 +330,11 @@ impl Check<'_> {
         None
     }
 
-    fn span(&mut self, written: Option<&Spanned<String>>, otherwise: i64) -> Option<i64> {
+    pub(super) fn span(
+        &mut self,
+        written: Option<&Spanned<String>>,
+        otherwise: i64,
+    ) -> Option<i64> {
         let Some(written) = written else {
             return Some(otherwise);
         };
@@ -328,7 +343,7 @@ impl Check<'_> {
             .ok()
     }
 
-    fn above_zero(
+    pub(super) fn above_zero(
         &mut self,
         written: Option<&Spanned<f64>>,
         otherwise: f64,

@@ -13,7 +13,9 @@ pub(super) struct DetectorFile {
     pub on: Words,
     #[serde(default)]
     pub except: Vec<Spanned<String>>,
-    pub measures: Words,
+    pub measures: Option<Words>,
+    #[serde(default)]
+    pub columns: Vec<Spanned<String>>,
     #[serde(default)]
     pub by: Vec<Spanned<String>>,
     pub window: Option<Spanned<String>>,

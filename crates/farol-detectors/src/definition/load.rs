@@ -11,7 +11,7 @@ use super::check::understand;
 use super::file::Source;
 
 /// The detectors that are part of Farol: name, YAML.
-const SHIPPED: [(&str, &str); 3] = [
+const SHIPPED: [(&str, &str); 4] = [
     (
         "measure-anomalies",
         include_str!("../../../../pipelines/detectors/measure-anomalies.yaml"),
@@ -19,6 +19,10 @@ const SHIPPED: [(&str, &str); 3] = [
     (
         "quality-decline",
         include_str!("../../../../pipelines/detectors/quality-decline.yaml"),
+    ),
+    (
+        "request-drift",
+        include_str!("../../../../pipelines/detectors/request-drift.yaml"),
     ),
     (
         "traffic-anomalies",

@@ -19,8 +19,20 @@
 //! false_alarms_per_week: 0.5   # over all measures and segments together
 //! least_effect: 0.2            # a smaller change is not worth an alarm
 //! ```
+//!
+//! Or, of a table of events, columns whose distribution is compared with that of the same hour of other days:
+//!
+//! ```yaml
+//! name: request-drift
+//! on: traces
+//! columns: [task, model, input_tokens, latency_ms]
+//! by: [service]
+//! window: 1h
+//! least_effect: 0.1            # of the Population Stability Index, or in standard deviations
+//! ```
 
 mod check;
+mod columns;
 mod file;
 mod load;
 
@@ -42,6 +54,10 @@ pub enum Method {
     },
     /// As a number that changes with the time of day.
     Series,
+    /// A column of events that holds numbers, by their distribution.
+    Numbers,
+    /// A column of events that holds few different values, by their shares.
+    Categories,
 }
 
 impl Method {
@@ -50,6 +66,7 @@ impl Method {
         match self {
             Self::Rate { .. } => "rate",
             Self::Series => "series",
+            Self::Numbers | Self::Categories => "drift",
         }
     }
 }
@@ -79,7 +96,7 @@ pub enum Missing {
 pub struct Unit {
     /// The detector's name.
     pub detector: String,
-    /// The job.
+    /// The job; for columns of events their table.
     pub job: String,
     /// The table that the job reads first.
     pub reads: String,
@@ -106,6 +123,13 @@ pub struct Unit {
 }
 
 impl Unit {
+    /// Whether it looks at columns of events rather than at a job's measures.
+    pub fn is_drift(&self) -> bool {
+        self.measures
+            .iter()
+            .any(|watched| matches!(watched.method, Method::Numbers | Method::Categories))
+    }
+
     /// What its marks in the table of findings begin with.
     pub fn app_id(&self) -> String {
         format!("farol/detector/{}/{}", self.detector, self.job)

@@ -23,15 +23,17 @@ pub(crate) async fn enrich(
     lake: &Lake,
     inputs: &mut Inputs,
     unit: &Unit,
-    job: &Arc<Job>,
+    job: Option<&Arc<Job>>,
     segment: &Segment,
     mut finding: Finding,
     version: i64,
 ) -> Result<Finding, DetectorError> {
     let mut tables = Map::new();
-    tables.insert(job.table_name(), Value::from(version));
-    let causes = root_causes(session.context(), unit, job, segment, &finding).await?;
-    finding.root_causes = causes.to_string();
+    if let Some(job) = job {
+        tables.insert(job.table_name(), Value::from(version));
+        let causes = root_causes(session.context(), unit, job, segment, &finding).await?;
+        finding.root_causes = causes.to_string();
+    }
     let input = match unit.reads.as_str() {
         TRACES => inputs.open(lake, TRACES).await?,
         _ => None,

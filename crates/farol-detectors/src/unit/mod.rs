@@ -14,6 +14,7 @@ use farol_jobs::Segment;
 use serde::{Deserialize, Serialize};
 
 use crate::definition::{Method, Missing, Unit, Watched};
+use crate::drift::{Counts, Drifts};
 use farol_stats::watch::rate::RateWatch;
 use farol_stats::watch::series::SeriesWatch;
 use farol_stats::watch::volume::Volume;
@@ -22,6 +23,9 @@ use rows::Row;
 
 /// Series that a unit watches at the most.
 pub const SERIES_MAX: usize = 50_000;
+
+/// Evidence against no change, which is on average below the number of observations while there is none.
+const E_VALUE: &str = "e_value";
 
 /// A series: a measure, by its place in the unit, and a segment.
 pub type Key = (usize, Segment);
@@ -43,6 +47,8 @@ pub struct Watches {
     series: Volume,
     /// Whether there were more series than are watched.
     overflowed: bool,
+    /// Of columns of events, what they were like before.
+    drifts: Drifts,
 }
 
 /// Something that was noticed at a window.
@@ -56,6 +62,25 @@ pub struct Noticed {
     pub opened_us: i64,
     /// What it was.
     pub change: Change,
+    /// What was compared.
+    pub statistic: &'static str,
+    /// The probability of such a statistic without a change, adjusted, where the method gives one.
+    pub p_value: Option<f64>,
+    /// Of categories, those whose shares changed most.
+    pub moved: Vec<Moved>,
+}
+
+/// A category whose share changed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Moved {
+    /// The category.
+    pub value: String,
+    /// Its share in the window.
+    pub observed: f64,
+    /// Its share in the reference.
+    pub reference: f64,
+    /// Its part of all changes of shares.
+    pub share: f64,
 }
 
 impl Watches {
@@ -97,6 +122,9 @@ impl Watches {
             window,
             opened_us,
             change,
+            statistic: E_VALUE,
+            p_value: None,
+            moved: Vec::new(),
         }
     }
 
@@ -138,7 +166,7 @@ impl Watches {
             }
             let watch = match watched.method {
                 Method::Rate { .. } => Watch::Rate(RateWatch::new(watched.direction)),
-                Method::Series => Watch::Series(SeriesWatch::new(watched.direction)),
+                _ => Watch::Series(SeriesWatch::new(watched.direction)),
             };
             self.watches.insert(key.clone(), watch);
         }
@@ -180,7 +208,17 @@ impl Watches {
 
     /// How many series are watched.
     pub fn series(&self) -> usize {
-        self.watches.len()
+        self.watches.len() + self.drifts.series()
+    }
+
+    /// Judges one window of columns of events, by the counts of their values.
+    pub fn judge_columns(
+        &mut self,
+        unit: &Unit,
+        window: Span,
+        counts: BTreeMap<Key, Counts>,
+    ) -> Vec<Noticed> {
+        self.drifts.judge(unit, window, counts)
     }
 }
 

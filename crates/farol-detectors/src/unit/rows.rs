@@ -65,7 +65,7 @@ pub async fn each_window(
 fn columns(unit: &Unit) -> impl Iterator<Item = (String, String)> {
     unit.measures.iter().map(|watched| match &watched.method {
         Method::Rate { ones, trials } => (ones.clone(), trials.clone()),
-        Method::Series => (quoted_name(&watched.measure), "NULL".to_owned()),
+        _ => (quoted_name(&watched.measure), "NULL".to_owned()),
     })
 }
 

@@ -23,6 +23,7 @@ pub(crate) fn register(context: &SessionContext) {
         Body::Unknown("pg_get_function_arguments"),
         Body::Unknown("pg_get_function_result"),
         Body::Unknown("pg_get_viewdef"),
+        Body::Unknown("pg_database_size"),
         Body::Unknown("pg_table_size"),
         // Those of tables and columns are looked up; there are no others.
         Body::Unknown("col_description"),

@@ -22,10 +22,59 @@ use super::{ADOPTED_AFTER_US, Change, Direction, Evidence, Span, Terms};
 const SCALE_VALUES: usize = 61;
 /// Windows that are remembered, to date a change and to say how large it is.
 const RECENT_MAX: usize = 40;
+/// Windows within which a change must be believed. What adds up more slowly is hardly told from a day that is a little
+/// unlike the last one; hours are compared with those of other days by drift.
+const SUDDEN_WINDOWS: usize = 30;
 /// How common a score must be to be as usual, and for how many windows, for an incident to be over.
+/// Parts of a day that have a spread of their own, values before it is known, how fast it follows, and how many times of
+/// itself teach it at the most.
+const SPREADS: usize = 24;
+const SPREAD_VALUES_MIN: u16 = 20;
+const SPREAD_RATE: f64 = 0.01;
+const SPREAD_CUT: f64 = 5.0;
+const DAY_SECONDS: i64 = 86_400;
 const USUAL_P: f64 = 0.1;
 const USUAL_WINDOWS: u8 = 3;
 const EFFECT_Z: f64 = 1.96;
+
+/// How far residuals go at each time of day: few requests at night make for wilder windows than many at noon, and what is
+/// rare by the one is common by the other.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Spread {
+    mean: Vec<f32>,
+    count: Vec<u16>,
+}
+
+impl Default for Spread {
+    fn default() -> Self {
+        Self {
+            mean: vec![0.0; SPREADS],
+            count: vec![0; SPREADS],
+        }
+    }
+}
+
+impl Spread {
+    /// A residual over the mean absolute one of its time of day; `None` while there are few. Then learns it, but for how far
+    /// it is out, unless it is suspect.
+    fn scaled(&mut self, seconds: i64, residual: f64, is_suspect: bool) -> Option<f64> {
+        let place = (seconds.rem_euclid(DAY_SECONDS) * SPREADS as i64 / DAY_SECONDS) as usize;
+        let (mean, count) = (self.mean.get_mut(place)?, self.count.get_mut(place)?);
+        let before = f64::from(*mean);
+        let is_known = *count >= SPREAD_VALUES_MIN;
+        if !is_suspect {
+            *count = count.saturating_add(1);
+            let rate = (1.0 / f64::from(*count)).max(SPREAD_RATE);
+            let size = if is_known {
+                residual.abs().min(SPREAD_CUT * before)
+            } else {
+                residual.abs()
+            };
+            *mean += (rate * (size - before)) as f32;
+        }
+        is_known.then(|| residual / before.max(1e-9))
+    }
+}
 
 /// One window as it was judged.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -54,6 +103,7 @@ pub struct SeriesWatch {
     first_values: Vec<f32>,
     scale: f64,
     seasonal: SeasonalBaseline,
+    spread: Spread,
     detector: ConformalDetector,
     recent: VecDeque<Judged>,
     open: Option<Open>,
@@ -68,6 +118,7 @@ impl SeriesWatch {
             first_values: Vec::new(),
             scale: 0.0,
             seasonal: SeasonalBaseline::default(),
+            spread: Spread::default(),
             detector: ConformalDetector::default(),
             recent: VecDeque::new(),
             open: None,
@@ -88,7 +139,8 @@ impl SeriesWatch {
         let is_suspect = self.open.is_some() || self.detector.value() >= terms.threshold.sqrt();
         let score = self.score(span, value, is_suspect)?;
         if let Some(open) = self.open {
-            return self.end(open, span, score);
+            let p_value = self.detector.p_value(score)?;
+            return self.end(open, span, p_value);
         }
         if span.end_us - first_us < terms.warm_up_us {
             self.detector.remember(score);
@@ -123,12 +175,13 @@ impl SeriesWatch {
     fn score(&mut self, span: Span, value: f64, is_suspect: bool) -> Option<f64> {
         let transformed = (value / self.scale).asinh();
         let seconds = span.start_us.div_euclid(1_000_000);
-        let score = if is_suspect {
+        let known = if is_suspect {
             self.seasonal.judge_on(seconds, transformed, false)
         } else {
             self.seasonal.score_on(seconds, transformed, false)
         };
         let residual = self.seasonal.residual();
+        let score = self.spread.scaled(seconds, residual, is_suspect);
         let expected = (transformed - residual).sinh() * self.scale;
         if self.recent.len() == RECENT_MAX {
             self.recent.pop_front();
@@ -140,16 +193,22 @@ impl SeriesWatch {
             residual: residual as f32,
         });
         // Until the time of day comes again there is no score.
-        let score = score?;
+        let (Some(_), Some(score)) = (known, score) else {
+            return None;
+        };
         Some(match self.direction {
-            Direction::Increase => score.copysign(residual),
-            Direction::Decrease => -score.copysign(residual),
-            Direction::Both => score,
+            Direction::Increase => score,
+            Direction::Decrease => -score,
+            Direction::Both => score.abs(),
         })
     }
 
     fn alarm(&mut self, span: Span, evidence: f64, terms: Terms) -> Option<Change> {
-        let windows = (self.detector.likely_change() as usize).clamp(1, self.recent.len());
+        let windows = (self.detector.likely_change() as usize).max(1);
+        if windows > SUDDEN_WINDOWS.min(self.recent.len()) {
+            self.detector.reset();
+            return None;
+        }
         let since = self.recent.len() - windows;
         let judged: Vec<_> = self.recent.range(since..).copied().collect();
         let mean = |of: &dyn Fn(&Judged) -> f32| {
@@ -204,7 +263,7 @@ impl SeriesWatch {
         EFFECT_Z * (squares / count as f64).sqrt() / (windows as f64).sqrt()
     }
 
-    fn end(&mut self, mut open: Open, span: Span, score: f64) -> Option<Change> {
+    fn end(&mut self, mut open: Open, span: Span, p_value: f64) -> Option<Change> {
         if span.end_us - open.opened_us >= ADOPTED_AFTER_US {
             *self = Self::new(self.direction);
             return Some(Change::Ended {
@@ -212,7 +271,7 @@ impl SeriesWatch {
                 adopted: true,
             });
         }
-        if self.detector.p_value(score)? >= USUAL_P {
+        if p_value >= USUAL_P {
             if open.usual == 0 {
                 open.usual_since_us = span.start_us;
             }

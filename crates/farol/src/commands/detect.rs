@@ -259,6 +259,10 @@ async fn series(
         &format!("window_start < TIMESTAMP '{noticed}'"),
         &format!("window_start < TIMESTAMP '{}'", rfc3339(shown_to_us)),
     );
+    let sql = sql.replace(
+        &format!("event_time < TIMESTAMP '{noticed}'"),
+        &format!("event_time < TIMESTAMP '{}'", rfc3339(shown_to_us)),
+    );
     let (_, mut batches) = session.query(&sql).await?;
     let mut known = std::collections::BTreeMap::new();
     while let Some(batch) = batches.try_next().await? {
