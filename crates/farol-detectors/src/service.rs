@@ -11,6 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use datafusion::logical_expr::{col, lit};
 use fail::fail_point;
@@ -52,6 +53,9 @@ const WINDOWS_MAX: i64 = 360;
 /// How much event time is judged before state is written again.
 const STATE_EVERY_US: i64 = 3_600_000_000;
 
+/// The longest pause before a unit that failed is tried again.
+const FAILURE_PAUSE_MAX: Duration = Duration::from_mins(1);
+
 /// Which windows count as closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Closing {
@@ -75,6 +79,22 @@ pub enum Stepped {
     Overtaken,
 }
 
+/// Why a unit could not be judged when that was last tried.
+struct Failure {
+    reason: String,
+    at: Instant,
+    /// How often in a row.
+    times: u32,
+}
+
+impl Failure {
+    /// Whether it is too early to try again.
+    fn pauses(&self) -> bool {
+        let pause = Duration::from_secs(1) * 2_u32.pow(self.times.min(6));
+        self.at.elapsed() < FAILURE_PAUSE_MAX.min(pause)
+    }
+}
+
 /// Detectors at work.
 pub struct Service {
     lake: Lake,
@@ -86,7 +106,7 @@ pub struct Service {
     units: Vec<Arc<Unit>>,
     /// The units at work, as the facts were read; `None`: they are to be read.
     works: Option<(Marks, Vec<Work>)>,
-    failures: BTreeMap<String, String>,
+    failures: BTreeMap<String, Failure>,
 }
 
 impl Service {
@@ -128,6 +148,10 @@ impl Service {
         let mut advanced = false;
         let mut registered = false;
         for work in &mut works {
+            let failure = self.failures.get(&work.unit.app_id());
+            if closing == Closing::Watermark && failure.is_some_and(Failure::pauses) {
+                continue;
+            }
             let Some((closed_us, version)) = self.due(work, closing, &mut registered).await? else {
                 continue;
             };
@@ -141,7 +165,13 @@ impl Service {
                     let name = work.unit.app_id();
                     tracing::error!("{name} failed, the others go on: {error}");
                     metrics::counter!("farol_detector_errors_total").increment(1);
-                    self.failures.insert(name, error.to_string());
+                    let times = self.failures.get(&name).map_or(0, |failure| failure.times) + 1;
+                    let failure = Failure {
+                        reason: error.to_string(),
+                        at: Instant::now(),
+                        times,
+                    };
+                    self.failures.insert(name, failure);
                     // What the watches have seen of the range is not known: begin again from what was committed.
                     *work = self.work(&work.unit.clone(), &marks).await?;
                 }
@@ -165,7 +195,7 @@ impl Service {
 
     /// Units that failed when they were last judged, and why.
     pub fn failed(&self) -> Vec<String> {
-        let told = |(name, reason): (&String, &String)| format!("{name}: {reason}");
+        let told = |(name, failure): (&String, &Failure)| format!("{name}: {}", failure.reason);
         self.failures.iter().map(told).collect()
     }
 

@@ -1,5 +1,8 @@
 //! Detectors against values written out in Python, and what is promised of them: `golden/sequential.py`.
 
+#[path = "sequential/conformal.rs"]
+mod conformal;
+
 use farol_stats::sequential::Direction;
 use farol_stats::sequential::cusum::BernoulliCusum;
 use farol_stats::sequential::e_detector::EDetector;

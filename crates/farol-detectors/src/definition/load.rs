@@ -174,3 +174,131 @@ fn whole_file(path: &Path, message: String) -> DefinitionError {
         help: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definition::Method;
+    use farol_stats::watch::Direction;
+
+    async fn jobs() -> Jobs {
+        let sources = farol_jobs::Sources {
+            dir: PathBuf::from("/nonexistent"),
+            builtin: true,
+            max_series: 1_000,
+            tags: farol_jobs::Tags::default(),
+        };
+        farol_jobs::load(&sources).await.unwrap()
+    }
+
+    fn one(text: &str, jobs: &Jobs) -> Result<Detector, Vec<DefinitionError>> {
+        let source = Source {
+            file: "d.yaml",
+            text,
+        };
+        understand("d", source, jobs)
+    }
+
+    #[tokio::test]
+    async fn the_shipped_detectors_are_good_and_look_at_what_they_say() {
+        let jobs = jobs().await;
+        let sources = Sources {
+            dir: PathBuf::from("/nonexistent"),
+            builtin: true,
+        };
+        let detectors = load(&sources, &jobs).unwrap();
+        assert_eq!(
+            detectors.names(),
+            [
+                "measure-anomalies",
+                "quality-decline",
+                "request-drift",
+                "traffic-anomalies"
+            ]
+        );
+        let anomalies = detectors.get("measure-anomalies").unwrap();
+        let watched: usize = anomalies.units.iter().map(|unit| unit.measures.len()).sum();
+        let better = jobs
+            .iter()
+            .filter(|job| job.name() != "quality")
+            .flat_map(|job| job.measures())
+            .filter(|measure| measure.better.is_some())
+            .count();
+        assert_eq!(watched, better, "every measure that says what is better");
+        let budget: f64 = anomalies
+            .units
+            .iter()
+            .map(|unit| unit.false_alarms_per_week)
+            .sum();
+        assert!((budget - 0.5).abs() < 1e-9);
+        let performance = anomalies
+            .units
+            .iter()
+            .find(|unit| unit.job == "performance");
+        let of = |name: &str| {
+            let measures = &performance.unwrap().measures;
+            measures
+                .iter()
+                .find(|one| one.measure == name)
+                .unwrap()
+                .clone()
+        };
+        let rate = Method::Rate {
+            ones: "errors".to_owned(),
+            trials: "requests".to_owned(),
+        };
+        assert_eq!(of("error_rate").method, rate);
+        assert_eq!(of("latency_p95_ms").method, Method::Series);
+        assert_eq!(of("tokens_per_second").direction, Direction::Decrease);
+        let spend = anomalies
+            .units
+            .iter()
+            .find(|unit| unit.job == "spend")
+            .unwrap();
+        assert_eq!(spend.by, ["service", "currency"], "no sum over currencies");
+    }
+
+    #[tokio::test]
+    async fn mistakes_have_line_and_column() {
+        let jobs = jobs().await;
+        const GOOD: &str = "name: d\non: performance\nmeasures: [error_rate]\nby: [service]\nwindow: 5m\n\
+            direction: worse\nfalse_alarms_per_week: 1\n";
+        one(GOOD, &jobs).unwrap();
+        let cases = [
+            ("name: d", "name: e", 1, 7, "name: d"),
+            ("performance", "performanse", 2, 5, "performance"),
+            ("error_rate", "eror_rate", 3, 12, "error_rate"),
+            ("by: [service]", "by: [sevice]", 4, 6, "service"),
+            ("window: 5m", "window: 90s", 5, 9, "1 minute"),
+            ("direction: worse", "direction: up", 6, 12, ""),
+            ("week: 1", "week: 0", 7, 24, "0.5"),
+            ("direction: worse", "except: [spend]", 6, 10, "on: all"),
+            ("measures: [error_rate]", "columns: [task]", 2, 5, "traces"),
+            ("measures: [error_rate]", "", 1, 7, "measures"),
+        ];
+        for (good, bad, line, column, help) in cases {
+            let errors = one(&GOOD.replacen(good, bad, 1), &jobs).unwrap_err();
+            let found = errors
+                .iter()
+                .find(|error| (error.line, error.column) == (line, column));
+            let error = found.unwrap_or_else(|| panic!("{bad}: {errors:?}"));
+            assert!(error.to_string().contains(help), "{bad}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn columns_are_counted_by_what_they_hold() {
+        let jobs = jobs().await;
+        let text = "name: d\non: traces\ncolumns: [task, input_tokens]\nby: [service]\n";
+        let detector = one(text, &jobs).unwrap();
+        let unit = &detector.units[0];
+        assert!(unit.is_drift());
+        let methods: Vec<_> = unit.measures.iter().map(|one| one.method.clone()).collect();
+        assert_eq!(methods, [Method::Categories, Method::Numbers]);
+        let errors = one(&text.replace("[task, input_tokens]", "[tsk]"), &jobs).unwrap_err();
+        assert_eq!((errors[0].line, errors[0].column), (3, 11));
+        assert!(errors[0].to_string().contains("task"), "{}", errors[0]);
+        let errors = one(&format!("{text}warm_up: 2d\n"), &jobs).unwrap_err();
+        assert!(errors[0].to_string().contains("leave it out"));
+    }
+}

@@ -49,6 +49,10 @@ impl Work {
 
     /// Whether so much was judged since state was written that it is to be written again.
     pub fn is_state_due(&self, every_us: i64) -> bool {
+        // After a change of definition all is learned anew, behind what was told; marks only grow.
+        if self.judged_us < self.told_us {
+            return false;
+        }
         match (self.judged_us, self.stated_us) {
             (Some(judged_us), Some(stated_us)) => judged_us - stated_us >= every_us,
             (Some(_), None) => true,

@@ -247,3 +247,89 @@ fn columns(catalog: &Catalog) -> Columns {
         ..Columns::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Job;
+    use super::*;
+
+    const GOOD: &str = "name: r\non: findings\nby: [detector, service]\nwhen: relative_effect > 0.5 AND service IS NOT NULL\n\
+        severity:\n  - {when: observed > 0.4, severity: critical}\n  - {severity: warning}\naction: alert\n";
+
+    fn one(text: &str) -> Result<FindingRule, Vec<DefinitionError>> {
+        let performance = Job {
+            segments: vec!["service".to_owned()],
+            ..Job::default()
+        };
+        let catalog = Catalog {
+            jobs: [("performance".to_owned(), performance)].into(),
+        };
+        let source = Source {
+            file: "r.yaml",
+            text,
+        };
+        assert!(is_on_findings(source) || text.contains("cooldwn"));
+        understand("r", source, &catalog)
+    }
+
+    #[test]
+    fn a_finding_is_judged_by_its_numbers_and_its_segment() {
+        let rule = one(GOOD).unwrap();
+        let finding = Finding::example();
+        assert_eq!(rule.judge(&finding), Some(Severity::Critical));
+        assert_eq!(
+            rule.segment(&finding),
+            Segment(vec![Some("d".to_owned()), Some("a".to_owned())])
+        );
+        let mild = Finding {
+            observed: 0.3,
+            ..finding.clone()
+        };
+        assert_eq!(rule.judge(&mild), Some(Severity::Warning));
+        let elsewhere = Finding {
+            segment: "{}".to_owned(),
+            ..finding.clone()
+        };
+        assert_eq!(rule.judge(&elsewhere), None);
+        let from_nothing = Finding {
+            reference: 0.0,
+            effect: 0.0,
+            ..finding
+        };
+        assert_eq!(rule.judge(&from_nothing), None, "0 / 0 is not known");
+    }
+
+    #[test]
+    fn mistakes_have_line_and_column() {
+        let cases = [
+            (
+                "relative_effect > 0.5",
+                "relativ_effect > 0.5",
+                4,
+                7,
+                "relative_effect",
+            ),
+            (
+                "by: [detector, service]",
+                "by: [detector, servce]",
+                3,
+                16,
+                "service",
+            ),
+            ("action: alert", "for: 5m", 8, 6, "leave it out"),
+            (
+                "relative_effect > 0.5",
+                "observed > previous('1 hour', observed)",
+                4,
+                7,
+                "reference",
+            ),
+        ];
+        for (good, bad, line, column, help) in cases {
+            let errors = one(&GOOD.replacen(good, bad, 1)).unwrap_err();
+            let error = &errors[0];
+            assert_eq!((error.line, error.column), (line, column), "{bad}: {error}");
+            assert!(error.to_string().contains(help), "{bad}: {error}");
+        }
+    }
+}

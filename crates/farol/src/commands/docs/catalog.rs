@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use farol_detectors::{Detector, Detectors};
 use farol_jobs::{Job, Jobs, suggestion};
 use farol_lake::sql::dictionary::{self, Relation, RelationKind};
 use farol_lake::sql::functions::{FUNCTIONS, Function};
+use farol_triggers::rule::FindingRule;
 use farol_triggers::{Rule, Rules};
 
 use crate::exit::usage;
@@ -24,19 +26,27 @@ pub(super) struct Catalog {
     /// Each job with the view that SQL sees of it.
     pub jobs: Vec<(Arc<Job>, Relation)>,
     pub functions: Vec<Function>,
+    pub detectors: Vec<Arc<Detector>>,
     pub rules: Vec<Arc<Rule>>,
+    pub finding_rules: Vec<Arc<FindingRule>>,
 }
 
 impl Catalog {
     /// Puts together what is in effect.
-    pub(super) async fn of(jobs: &Jobs, rules: &Rules) -> anyhow::Result<Self> {
+    pub(super) async fn of(
+        jobs: &Jobs,
+        detectors: &Detectors,
+        rules: &Rules,
+    ) -> anyhow::Result<Self> {
         let context = dictionary::without_rows().await?;
         let mut catalog = Self {
             tables: Vec::new(),
             views: Vec::new(),
             jobs: Vec::new(),
             functions: FUNCTIONS.into_iter().chain([MEASURES]).collect(),
+            detectors: detectors.iter().cloned().collect(),
             rules: rules.iter().cloned().collect(),
+            finding_rules: rules.on_findings().cloned().collect(),
         };
         farol_jobs::views::register_without_rows(&context, jobs).await?;
         let own = dictionary::relations(&context).await?;
@@ -72,7 +82,9 @@ impl Catalog {
         self.views.retain(|view| wanted(&view.name));
         self.jobs.retain(|(job, _)| wanted(job.name()));
         self.functions.retain(|function| wanted(function.name));
+        self.detectors.retain(|detector| wanted(&detector.name));
         self.rules.retain(|rule| wanted(&rule.name));
+        self.finding_rules.retain(|rule| wanted(&rule.name));
         Ok(self)
     }
 
@@ -85,7 +97,10 @@ impl Catalog {
                 .iter()
                 .map(|function| function.name.to_owned()),
         );
+        let detectors = self.detectors.iter();
+        names.extend(detectors.map(|detector| detector.name.clone()));
         names.extend(self.rules.iter().map(|rule| rule.name.clone()));
+        names.extend(self.finding_rules.iter().map(|rule| rule.name.clone()));
         names
     }
 }

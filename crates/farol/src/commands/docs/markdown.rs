@@ -3,10 +3,12 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use farol_detectors::Detector;
 use farol_jobs::{Better, Job, Mode};
 use farol_lake::sql::dictionary::{Relation, RelationColumn};
 use farol_triggers::Rule;
 use farol_triggers::condition::Condition;
+use farol_triggers::rule::{FindingRule, Severity};
 
 use crate::config::Span;
 
@@ -15,7 +17,7 @@ use super::catalog::Catalog;
 const INTRODUCTION: &str = "\
 # Data dictionary
 
-What every table, view, job, function and rule of Farol means. This page is written by `farol docs` from their definitions;
+What every table, view, job, function, detector and rule of Farol means. This page is written by `farol docs` from their definitions;
 `farol docs NAME` prints one of them, with your own jobs and rules among them, and SQL finds the columns in the table
 `data_dictionary`:
 
@@ -64,10 +66,19 @@ pub(super) fn sections(catalog: &Catalog) -> String {
             .map(|function| vec![code(function.call), function.description.to_owned()]);
         table(&mut text, &["call", "what it gives"], rows);
     }
-    if !catalog.rules.is_empty() {
+    if !catalog.detectors.is_empty() {
+        text.push_str("\n## Detectors\n");
+        for detector in &catalog.detectors {
+            self::detector(&mut text, detector);
+        }
+    }
+    if !catalog.rules.is_empty() || !catalog.finding_rules.is_empty() {
         text.push_str("\n## Rules\n");
         for rule in &catalog.rules {
             self::rule(&mut text, rule);
+        }
+        for rule in &catalog.finding_rules {
+            self::finding_rule(&mut text, rule);
         }
     }
     text
@@ -149,11 +160,65 @@ fn job(text: &mut String, job: &Job, view: &Relation) {
     table(text, &header, measures);
 }
 
-fn rule(text: &mut String, rule: &Rule) {
-    let _ = write!(text, "\n### {}\n\n", rule.name);
-    if let Some(description) = &rule.description {
+fn named(text: &mut String, name: &str, description: Option<&str>) {
+    let _ = write!(text, "\n### {name}\n\n");
+    if let Some(description) = description {
         let _ = write!(text, "{}.\n\n", description.trim_end_matches('.'));
     }
+}
+
+fn detector(text: &mut String, detector: &Detector) {
+    named(text, &detector.name, detector.description.as_deref());
+    for unit in &detector.units {
+        let window = Span(Duration::from_micros(unit.window_us.unsigned_abs()));
+        let measures: Vec<_> = unit
+            .measures
+            .iter()
+            .map(|watched| format!("{} ({})", code(&watched.measure), watched.method.as_str()))
+            .collect();
+        let by: Vec<_> = unit.by.iter().map(|name| code(name)).collect();
+        let _ = writeln!(
+            text,
+            "* looks at windows of {window} of `{}`, by {}: {}",
+            unit.job,
+            by.join(", "),
+            measures.join(", ")
+        );
+    }
+    let _ = writeln!(
+        text,
+        "* gives at most {} false alarms a week, all of it together",
+        detector.false_alarms_per_week
+    );
+}
+
+fn finding_rule(text: &mut String, rule: &FindingRule) {
+    named(text, &rule.name, rule.description.as_deref());
+    let by: Vec<_> = rule.by.iter().map(|name| code(name)).collect();
+    let _ = writeln!(
+        text,
+        "* looks at `findings`, those with the same {} together",
+        by.join(", ")
+    );
+    let _ = writeln!(text, "* fires when {}", condition(&rule.when));
+    let _ = writeln!(text, "* recovers when all of them are over");
+    severities(text, &rule.severities);
+    if let Some(runbook) = &rule.runbook {
+        let _ = writeln!(text, "* runbook: {runbook}");
+    }
+}
+
+fn severities(text: &mut String, severities: &[(Option<Condition>, Severity)]) {
+    for (when, severity) in severities {
+        let when = when
+            .as_ref()
+            .map_or_else(String::new, |when| format!(" when {}", condition(when)));
+        let _ = writeln!(text, "* severity {}{when}", severity.as_str());
+    }
+}
+
+fn rule(text: &mut String, rule: &Rule) {
+    named(text, &rule.name, rule.description.as_deref());
     let window = Span(Duration::from_micros(rule.window_us.unsigned_abs()));
     let by = rule.by.iter().map(|name| code(name)).collect::<Vec<_>>();
     let _ = writeln!(
@@ -169,12 +234,7 @@ fn rule(text: &mut String, rule: &Rule) {
     if let Some(recovers) = &rule.recover_when {
         let _ = writeln!(text, "* recovers when {}", condition(recovers));
     }
-    for (when, severity) in &rule.severities {
-        let when = when
-            .as_ref()
-            .map_or_else(String::new, |when| format!(" when {}", condition(when)));
-        let _ = writeln!(text, "* severity {}{when}", severity.as_str());
-    }
+    severities(text, &rule.severities);
     if let Some(runbook) = &rule.runbook {
         let _ = writeln!(text, "* runbook: {runbook}");
     }

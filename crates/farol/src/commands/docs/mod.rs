@@ -1,7 +1,7 @@
 //! `farol docs`: the data dictionary, from the definitions that are in effect.
 //!
 //! ```text
-//! tables, views, jobs, functions, rules ──▶ Catalog ──▶ Markdown or JSON
+//! tables, views, jobs, functions, detectors, rules ──▶ Catalog ──▶ Markdown or JSON
 //! ```
 
 mod catalog;
@@ -18,7 +18,8 @@ use catalog::Catalog;
 /// Runs `farol docs`.
 pub async fn run(context: &Context, arguments: &DocsArgs) -> anyhow::Result<Exit> {
     let (jobs, rules) = context.pipelines().await?;
-    let mut catalog = Catalog::of(&jobs, &rules).await?;
+    let detectors = context.detectors(&jobs)?;
+    let mut catalog = Catalog::of(&jobs, &detectors, &rules).await?;
     if !arguments.names.is_empty() {
         catalog = catalog.only(&arguments.names)?;
     }
@@ -43,14 +44,15 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
-    use crate::context::{load_jobs, load_rules};
+    use crate::context::{load_detectors, load_jobs, load_rules};
 
     async fn shipped() -> Catalog {
         let mut config = Config::default();
         config.pipelines.dir = "/nowhere".into();
         let jobs = load_jobs(&config).await.unwrap();
         let rules = load_rules(&config, &jobs).unwrap();
-        Catalog::of(&jobs, &rules).await.unwrap()
+        let detectors = load_detectors(&config, &jobs).unwrap();
+        Catalog::of(&jobs, &detectors, &rules).await.unwrap()
     }
 
     #[tokio::test]

@@ -1,14 +1,16 @@
 //! The dictionary as one JSON object.
 
+use farol_detectors::Detector;
 use farol_jobs::{Better, Job};
 use farol_lake::sql::dictionary::Relation;
 use farol_triggers::Rule;
 use farol_triggers::condition::Condition;
+use farol_triggers::rule::{FindingRule, Severity};
 use serde_json::{Value, json};
 
 use super::catalog::Catalog;
 
-/// `{tables, views, jobs, functions, rules}`, each a list of objects with a name.
+/// `{tables, views, jobs, functions, detectors, rules}`, each a list of objects with a name.
 pub(super) fn of(catalog: &Catalog) -> Value {
     let relations = |relations: &[Relation]| relations.iter().map(relation).collect::<Vec<_>>();
     let jobs: Vec<_> = catalog
@@ -23,10 +25,17 @@ pub(super) fn of(catalog: &Catalog) -> Value {
             json!({"name": function.name, "call": function.call, "description": function.description})
         })
         .collect();
-    let rules: Vec<_> = catalog.rules.iter().map(|one| rule(one)).collect();
+    let on_findings = catalog.finding_rules.iter().map(|one| finding_rule(one));
+    let rules: Vec<_> = catalog
+        .rules
+        .iter()
+        .map(|one| rule(one))
+        .chain(on_findings)
+        .collect();
+    let detectors: Vec<_> = catalog.detectors.iter().map(|one| detector(one)).collect();
     json!({
         "tables": relations(&catalog.tables), "views": relations(&catalog.views), "jobs": jobs,
-        "functions": functions, "rules": rules,
+        "functions": functions, "detectors": detectors, "rules": rules,
     })
 }
 
@@ -69,18 +78,41 @@ fn job(job: &Job, view: &Relation) -> Value {
     told
 }
 
-fn rule(rule: &Rule) -> Value {
-    let severities: Vec<_> = rule
-        .severities
-        .iter()
-        .map(|(when, severity)| {
-            json!({"when": when.as_ref().map(Condition::text), "severity": severity.as_str()})
+fn detector(detector: &Detector) -> Value {
+    let units = detector.units.iter().map(|unit| {
+        let measures = unit.measures.iter().map(|watched| {
+            json!({"measure": watched.measure, "method": watched.method.as_str(), "direction": watched.direction.as_str()})
+        });
+        json!({
+            "job": unit.job, "by": unit.by, "window_seconds": unit.window_us / 1_000_000,
+            "settle_seconds": unit.settle_us / 1_000_000, "measures": measures.collect::<Vec<_>>(),
         })
-        .collect();
+    });
+    json!({
+        "name": detector.name, "description": detector.description, "units": units.collect::<Vec<_>>(),
+        "false_alarms_per_week": detector.false_alarms_per_week,
+    })
+}
+
+fn severities(severities: &[(Option<Condition>, Severity)]) -> Vec<Value> {
+    let told = severities.iter().map(|(when, severity)| {
+        json!({"when": when.as_ref().map(Condition::text), "severity": severity.as_str()})
+    });
+    told.collect()
+}
+
+fn finding_rule(rule: &FindingRule) -> Value {
+    json!({
+        "name": rule.name, "description": rule.description, "on": "findings", "by": rule.by,
+        "when": rule.when.text(), "severity": severities(&rule.severities), "runbook": rule.runbook,
+    })
+}
+
+fn rule(rule: &Rule) -> Value {
     json!({
         "name": rule.name, "description": rule.description, "on": rule.job,
         "window_seconds": rule.window_us / 1_000_000, "by": rule.by, "when": rule.when.text(),
         "recover_when": rule.recover_when.as_ref().map(Condition::text), "for_windows": rule.hold_windows,
-        "severity": severities, "runbook": rule.runbook,
+        "severity": severities(&rule.severities), "runbook": rule.runbook,
     })
 }
