@@ -74,6 +74,11 @@ def named(finding, kind, service):
     return best.get("service") == service
 
 
+def slack(finding):
+    """A change is dated by the start of a window, and within some minutes."""
+    return datetime.timedelta(minutes=5) + at(finding["window_end"]) - at(finding["window_start"])
+
+
 def judge(incidents, found):
     rows = {kind: {"delays": [], "named": 0, "findings": 0, "runs": 0, "missed": []} for kind in KINDS}
     false, used = [], set()
@@ -82,7 +87,7 @@ def judge(incidents, found):
         row["runs"] += 1
         end = begin + datetime.timedelta(minutes=minutes)
         right = [place for place, one in enumerate(found)
-                 if begin - datetime.timedelta(minutes=5) <= at(one["since"]) <= end + AFTER and service in (None, one["segment"].get("service"))]
+                 if begin - slack(one) <= at(one["since"]) <= end + AFTER and service in (None, one["segment"].get("service"))]
         used |= set(right)
         row["findings"] += len(right)
         row["named"] += sum(named(found[place], kind, service) for place in right)

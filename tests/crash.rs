@@ -4,6 +4,8 @@ mod harness;
 
 #[path = "crash/acceptance.rs"]
 mod acceptance;
+#[path = "crash/detectors.rs"]
+mod detectors;
 #[path = "crash/failpoints.rs"]
 mod failpoints;
 #[path = "crash/jobs.rs"]

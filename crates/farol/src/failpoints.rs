@@ -10,7 +10,7 @@ use crate::exit::usage;
 const VARIABLE: &str = "FAROL_FAILPOINT";
 
 /// Every point there is, in this version or a later one.
-const POINTS: [&str; 20] = [
+const POINTS: [&str; 22] = [
     "ingest.after_decode",
     "ingest.after_upload",
     "ingest.before_secondary_commit",
@@ -24,6 +24,8 @@ const POINTS: [&str; 20] = [
     "jobs.after_switch",
     "rollups.before_commit",
     "rollups.after_commit",
+    "detectors.before_commit",
+    "detectors.after_commit",
     "triggers.before_commit",
     "triggers.after_commit",
     "publisher.before_commit",

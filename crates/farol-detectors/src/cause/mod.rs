@@ -7,7 +7,8 @@
 //!
 //! A value explains a change as far as the change is gone without it: `1 − (now − before, without it) / (now − before)`.
 //! That holds for sums, rates and quantiles alike, and it tells the model whose calls fail from the environment that most
-//! calls are in: without the environment the rest of the calls has changed as much. Where a value was not there
+//! calls are in: without the environment the rest of the calls has changed as much. Only rows that know the segment are looked at. What all rows
+//! have in common is told too, after what explains more than half. Where a value was not there
 //! before (a new version), it comes first among equals. Where two values together explain as much as one of them alone,
 //! and are less of the traffic, the pair comes first.
 //!
@@ -16,6 +17,7 @@
 
 mod rank;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::common::DataFusionError;
@@ -36,6 +38,8 @@ const CAUSES_MAX: usize = 5;
 const SHARE_MIN: f64 = 0.1;
 /// What must be left of the traffic without a value for the rest to say anything.
 const LEFT_MIN: f64 = 0.05;
+/// How much of the whole change the rows that know a segment must have.
+const CHANGED_MIN: f64 = 0.5;
 /// How far before the change it is compared with, in lengths of the time since, and at the least.
 const BEFORE_LENGTHS: i64 = 4;
 const BEFORE_US_MIN: i64 = 2 * 3_600_000_000;
@@ -69,16 +73,22 @@ pub async fn root_causes(
             (to_us - since_us) as f64 / before_us as f64
         },
     };
-    let (Some(now), Some(before)) = change.without(None).await? else {
+    let (Some(now), Some(before)) = change.at_both(None).await? else {
         return Ok(json!([]));
     };
+    let whole = now - before;
     let mut candidates = Vec::new();
+    let mut constant = Vec::new();
     for (order, name) in unit.others.iter().enumerate() {
-        candidates.extend(change.values_of(order, name, now, before).await?);
+        match change.values_of(order, name, whole).await? {
+            Values::Several(found) => candidates.extend(found),
+            Values::One(value) => constant.push((name.clone(), Some(value))),
+        }
     }
+    candidates.extend(Candidate::constant(constant));
     let mut candidates = ranked(candidates);
     for (first, second) in refinements(&candidates) {
-        let pair = change.pair(&candidates[first], &candidates[second], now, before);
+        let pair = change.pair(&candidates[first], &candidates[second], whole);
         candidates.extend(pair.await?);
     }
     let mut causes = Vec::new();
@@ -118,17 +128,28 @@ fn is(name: &str, value: Option<&str>) -> Expr {
     }
 }
 
-/// Everything but the rows with all of some values; NULL is a value like any other.
-fn is_not(values: &[(String, Option<String>)]) -> Option<Expr> {
-    values
+/// The rows that say something about all of some segments. A call of a tool has no model, and fails with the model's call that
+/// it is part of: of models it says nothing.
+fn known(values: &[(String, Option<String>)]) -> Option<Expr> {
+    let known = values.iter().map(|(name, _)| ident(name).is_not_null());
+    known.reduce(Expr::and)
+}
+
+/// Of those the rows that do not have all of the values.
+fn without(values: &[(String, Option<String>)]) -> Option<Expr> {
+    let differs = values
         .iter()
-        .map(|(name, value)| match value {
-            Some(value) => ident(name)
-                .is_null()
-                .or(ident(name).not_eq(lit(value.as_str()))),
-            None => ident(name).is_not_null(),
-        })
-        .reduce(Expr::or)
+        .map(|(name, value)| ident(name).not_eq(lit(value.as_deref().unwrap_or_default())));
+    let differs = differs.reduce(Expr::or)?;
+    Some(known(values)?.and(differs))
+}
+
+/// What the values of a segment come to.
+enum Values {
+    /// There are several, and each explains so much.
+    Several(Vec<Candidate>),
+    /// All rows have this one, since the change and before.
+    One(String),
 }
 
 /// A measure at both times.
@@ -149,11 +170,22 @@ impl Compared<'_> {
         Ok((now, before.map(|before| before * self.scale)))
     }
 
-    async fn without(
+    /// How much of the change in the rows that say something of it is gone without some values; `None` where that cannot
+    /// be told, or those rows have not changed by half as much as all.
+    async fn share(
         &self,
-        values: Option<&[(String, Option<String>)]>,
-    ) -> Result<(Option<f64>, Option<f64>), DataFusionError> {
-        self.at_both(values.and_then(is_not)).await
+        values: &[(String, Option<String>)],
+        whole: f64,
+        is_new: bool,
+    ) -> Result<Option<f64>, DataFusionError> {
+        let (Some(now), Some(before)) = self.at_both(known(values)).await? else {
+            return Ok(None);
+        };
+        if (now - before) / whole < CHANGED_MIN {
+            return Ok(None);
+        }
+        let left = self.at_both(without(values)).await?;
+        Ok(share(now, before, left, is_new))
     }
 
     async fn within(&self, one: &Candidate) -> Result<(Option<f64>, Option<f64>), DataFusionError> {
@@ -168,54 +200,68 @@ impl Compared<'_> {
         &self,
         order: usize,
         name: &str,
-        now: f64,
-        before: f64,
-    ) -> Result<Vec<Candidate>, DataFusionError> {
-        let shares = self.now.shares(name).await?;
-        let known = self.before.shares(name).await?;
-        let mut all: Vec<_> = known.keys().chain(shares.keys()).cloned().collect();
-        let weight = |value: &Option<String>| {
-            let of = |shares: &std::collections::BTreeMap<_, f64>| {
-                shares.get(value).copied().unwrap_or(0.0)
-            };
-            of(&shares).max(of(&known))
-        };
+        whole: f64,
+    ) -> Result<Values, DataFusionError> {
+        let (shares, before) = (
+            shares(&self.now, name).await?,
+            shares(&self.before, name).await?,
+        );
+        let mut all: Vec<_> = before.keys().chain(shares.keys()).cloned().collect();
         all.sort();
         all.dedup();
+        if let [only] = all.as_slice() {
+            return Ok(Values::One(only.clone()));
+        }
+        let of =
+            |shares: &BTreeMap<String, f64>, value: &str| shares.get(value).copied().unwrap_or(0.0);
+        let weight = |value: &String| of(&shares, value).max(of(&before, value));
         all.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
         all.truncate(VALUES_MAX);
         let mut found = Vec::new();
         for value in all {
-            let is_new = !known.contains_key(&value);
+            let is_new = !before.contains_key(&value);
             let traffic = weight(&value);
             if 1.0 - traffic < LEFT_MIN && !is_new {
                 continue;
             }
-            let values = vec![(name.to_owned(), value)];
-            let without = self.without(Some(&values)).await?;
-            if let Some(share) = share(now, before, without, is_new) {
+            let values = vec![(name.to_owned(), Some(value))];
+            if let Some(share) = self.share(&values, whole, is_new).await? {
                 found.push(Candidate {
                     values,
                     share,
                     traffic,
                     is_new,
+                    is_constant: false,
                     order,
                 });
             }
         }
-        Ok(found)
+        Ok(Values::Several(found))
     }
 
     async fn pair(
         &self,
         first: &Candidate,
         second: &Candidate,
-        now: f64,
-        before: f64,
+        whole: f64,
     ) -> Result<Option<Candidate>, DataFusionError> {
         let values: Vec<_> = first.values.iter().chain(&second.values).cloned().collect();
-        let without = self.without(Some(&values)).await?;
-        let share = share(now, before, without, first.is_new || second.is_new);
+        let is_new = first.is_new || second.is_new;
+        let share = self.share(&values, whole, is_new).await?;
         Ok(share.and_then(|share| first.narrowed(second, values, share)))
     }
+}
+
+/// The known values of a segment with their shares of the traffic that has one.
+async fn shares(pool: &Pool, name: &str) -> Result<BTreeMap<String, f64>, DataFusionError> {
+    let found = pool.shares(name).await?;
+    let mut known: BTreeMap<String, f64> = found
+        .into_iter()
+        .filter_map(|(value, share)| Some((value?, share)))
+        .collect();
+    let sum: f64 = known.values().sum();
+    if sum > 0.0 {
+        known.values_mut().for_each(|share| *share /= sum);
+    }
+    Ok(known)
 }

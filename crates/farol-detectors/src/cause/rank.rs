@@ -5,6 +5,8 @@ const EQUAL: f64 = 0.05;
 /// What one value must explain for a pair with it to be looked at, and how much of it the pair must keep.
 const REFINED_FROM: f64 = 0.6;
 const KEPT: f64 = 0.9;
+/// What all rows have in common is ranked like a value that explains so much.
+const CONSTANT: f64 = 0.5;
 /// Pairs that are tried.
 const PAIRS_MAX: usize = 6;
 
@@ -19,11 +21,34 @@ pub(super) struct Candidate {
     pub traffic: f64,
     /// Whether it was not there before the change.
     pub is_new: bool,
+    /// Whether all rows have it, so that it explains all and nothing.
+    pub is_constant: bool,
     /// The place of its (first) segment among the job's.
     pub order: usize,
 }
 
 impl Candidate {
+    /// What all rows have in common, if anything.
+    pub fn constant(values: Vec<(String, Option<String>)>) -> Option<Self> {
+        (!values.is_empty()).then_some(Self {
+            values,
+            share: 1.0,
+            traffic: 1.0,
+            is_new: false,
+            is_constant: true,
+            order: usize::MAX,
+        })
+    }
+
+    /// What it is ranked by.
+    fn weight(&self) -> f64 {
+        if self.is_constant {
+            CONSTANT
+        } else {
+            self.share
+        }
+    }
+
     /// The pair with another value, where it keeps what this one explains; it is less of the traffic by nature.
     pub fn narrowed(
         &self,
@@ -36,6 +61,7 @@ impl Candidate {
             share,
             traffic: self.traffic.min(other.traffic),
             is_new: self.is_new || other.is_new,
+            is_constant: false,
             order: self.order,
         })
     }
@@ -69,8 +95,8 @@ pub(super) fn share(
 pub(super) fn ranked(mut candidates: Vec<Candidate>) -> Vec<Candidate> {
     let step = |share: f64| (share / EQUAL).round() as i64;
     candidates.sort_by(|a, b| {
-        step(b.share)
-            .cmp(&step(a.share))
+        step(b.weight())
+            .cmp(&step(a.weight()))
             .then(b.is_new.cmp(&a.is_new))
             .then(a.traffic.total_cmp(&b.traffic))
             .then(a.order.cmp(&b.order))
@@ -82,7 +108,7 @@ pub(super) fn ranked(mut candidates: Vec<Candidate>) -> Vec<Candidate> {
 /// Pairs of ranked candidates of different segments that are worth trying, by their places.
 pub(super) fn refinements(ranked: &[Candidate]) -> Vec<(usize, usize)> {
     let strong: Vec<_> = (0..ranked.len())
-        .filter(|place| ranked[*place].share >= REFINED_FROM)
+        .filter(|place| !ranked[*place].is_constant && ranked[*place].share >= REFINED_FROM)
         .collect();
     let mut pairs = Vec::new();
     for (at, &first) in strong.iter().enumerate() {
@@ -105,6 +131,7 @@ mod tests {
             share,
             traffic,
             is_new: false,
+            is_constant: false,
             order,
         }
     }
@@ -142,6 +169,20 @@ mod tests {
         let names: Vec<_> = ranked.iter().map(|one| one.values[0].0.as_str()).collect();
         assert_eq!(names, ["prompt_version", "model", "environment", "task"]);
         assert_eq!(refinements(&ranked), [(0, 1), (0, 2), (1, 2)]);
+    }
+
+    #[test]
+    fn what_all_have_in_common_comes_after_what_explains_most() {
+        let all = vec![("provider".to_owned(), Some("v".to_owned()))];
+        let ranked = ranked(vec![
+            one("task", 0.3, 0.1, 6),
+            Candidate::constant(all).unwrap(),
+            one("model", 0.7, 0.3, 3),
+        ]);
+        let names: Vec<_> = ranked.iter().map(|one| one.values[0].0.as_str()).collect();
+        assert_eq!(names, ["model", "provider", "task"]);
+        assert!(refinements(&ranked).is_empty());
+        assert_eq!(Candidate::constant(Vec::new()), None);
     }
 
     #[test]

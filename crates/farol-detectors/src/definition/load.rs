@@ -258,11 +258,12 @@ mod tests {
         assert_eq!(spend.by, ["service", "currency"], "no sum over currencies");
     }
 
+    const GOOD: &str = "name: d\non: performance\nmeasures: [error_rate]\nby: [service]\nwindow: 5m\n\
+        direction: worse\nfalse_alarms_per_week: 1\n";
+
     #[tokio::test]
     async fn mistakes_have_line_and_column() {
         let jobs = jobs().await;
-        const GOOD: &str = "name: d\non: performance\nmeasures: [error_rate]\nby: [service]\nwindow: 5m\n\
-            direction: worse\nfalse_alarms_per_week: 1\n";
         one(GOOD, &jobs).unwrap();
         let cases = [
             ("name: d", "name: e", 1, 7, "name: d"),

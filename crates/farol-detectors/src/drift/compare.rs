@@ -123,7 +123,7 @@ impl Column {
             let above = (distance - wasserstein_expected(&before, &now)).max(0.0);
             return Some((distance / deviation, above / deviation));
         }
-        let found = self.categories(reference, window, ROUNDS_OF_EFFECT)?;
+        let found = Self::categories(reference, window, ROUNDS_OF_EFFECT)?;
         Some((found.statistic, found.effect))
     }
 
@@ -133,10 +133,10 @@ impl Column {
             let resampling = Resampling { rounds, seed: SEED };
             return Some(wasserstein_asymptotic_test(&before, &now, resampling)?.p_value);
         }
-        Some(self.categories(reference, window, rounds)?.p_value)
+        Some(Self::categories(reference, window, rounds)?.p_value)
     }
 
-    fn categories(self, reference: &Counts, window: &Counts, rounds: u32) -> Option<Comparison> {
+    fn categories(reference: &Counts, window: &Counts, rounds: u32) -> Option<Comparison> {
         let names: BTreeSet<&String> = reference.keys().chain(window.keys()).collect();
         let of = |counts: &Counts| -> Vec<u64> {
             let count = |name: &&String| counts.get(*name).copied().unwrap_or(0);

@@ -72,11 +72,9 @@ fn value_of(watched: &Watched) -> String {
 }
 
 fn query(unit: &Unit, watched: &Watched, window: Span) -> String {
-    let by: String = unit
-        .by
-        .iter()
-        .map(|name| format!("{}, ", quoted_name(name)))
-        .collect();
+    let by = unit.by.iter().fold(String::new(), |list, name| {
+        list + quoted_name(name).as_str() + ", "
+    });
     let groups: Vec<_> = (1..=unit.by.len() + 1)
         .map(|place| place.to_string())
         .collect();

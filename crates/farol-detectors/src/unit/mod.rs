@@ -40,7 +40,7 @@ enum Watch {
 /// The watches of a unit, and how many observations they get.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Watches {
-    watches: BTreeMap<Key, Watch>,
+    by_series: BTreeMap<Key, Watch>,
     /// The start of the window in which the incident of a series was noticed.
     opened: BTreeMap<Key, i64>,
     rates: Volume,
@@ -153,8 +153,8 @@ impl Watches {
         row: &Row,
         [rate_terms, series_terms]: [Terms; 2],
     ) -> Option<Change> {
-        if !self.watches.contains_key(key) {
-            if self.watches.len() >= SERIES_MAX {
+        if !self.by_series.contains_key(key) {
+            if self.by_series.len() >= SERIES_MAX {
                 if !self.overflowed {
                     tracing::warn!(
                         unit = unit.app_id(),
@@ -168,10 +168,10 @@ impl Watches {
                 Method::Rate { .. } => Watch::Rate(RateWatch::new(watched.direction)),
                 _ => Watch::Series(SeriesWatch::new(watched.direction)),
             };
-            self.watches.insert(key.clone(), watch);
+            self.by_series.insert(key.clone(), watch);
         }
         let values = row.values.get(key.0)?;
-        match self.watches.get_mut(key)? {
+        match self.by_series.get_mut(key)? {
             Watch::Rate(watch) => {
                 let (ones, trials) = (values.0?, values.1?);
                 let (ones, trials) = (whole(ones)?, whole(trials)?);
@@ -196,7 +196,7 @@ impl Watches {
         [_, terms]: [Terms; 2],
     ) -> Vec<(Key, Change)> {
         let mut found = Vec::new();
-        for (key, watch) in &mut self.watches {
+        for (key, watch) in &mut self.by_series {
             if let (false, Watch::Series(watch)) = (seen.contains(&key.1), watch) {
                 let change = watch.observe(window, 0.0, terms);
                 self.series.add(window.start_us, 1);
@@ -208,7 +208,7 @@ impl Watches {
 
     /// How many series are watched.
     pub fn series(&self) -> usize {
-        self.watches.len() + self.drifts.series()
+        self.by_series.len() + self.drifts.series()
     }
 
     /// Judges one window of columns of events, by the counts of their values.

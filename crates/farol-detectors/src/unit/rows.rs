@@ -70,7 +70,7 @@ fn columns(unit: &Unit) -> impl Iterator<Item = (String, String)> {
 }
 
 fn query(unit: &Unit, range: Span) -> String {
-    let values: String = columns(unit)
+    let values: Vec<_> = columns(unit)
         .enumerate()
         .map(|(place, (first, second))| {
             // Two measures may be of the same expression.
@@ -79,6 +79,7 @@ fn query(unit: &Unit, range: Span) -> String {
             )
         })
         .collect();
+    let values = values.concat();
     format!(
         "SELECT window_start{}{values} FROM measures({}, {}{}) \
          WHERE window_start >= TIMESTAMP '{}' AND window_start < TIMESTAMP '{}' ORDER BY window_start",
