@@ -7,8 +7,8 @@ days without anything to learn from, then an incident of one kind every few hour
 for 10, 20 or 30 minutes; and another history of quiet days alone. `farol detect run` then runs the detectors over both. A finding is
 right if the change that it dates overlaps an incident (or the half hour after it: what was asked in an incident is rated later) and its
 service is hit; it is a false one else. Delay is from the incident's begin to when the finding could be noticed, so it holds
-windows and the detector's `settle`; the watermark comes on top. The cause is right if the finding's own segment or its best root
-cause is what was hit. Needs confluent-kafka.
+windows and the detector's `settle`; the watermark comes on top. The cause is right if the finding's own segment or one of its best root
+causes is what was hit; jobs that know no provider are left out of an outage's. Needs confluent-kafka.
 
     benches/detectors.py --farol target/release/farol --bootstrap HOST:PORT [--runs 100] [--every 6h] [--days 30] [--rate 5]
 """
@@ -21,6 +21,8 @@ LEARN = datetime.timedelta(days=3)
 AFTER = datetime.timedelta(minutes=30)
 # Kinds that hit what only chat models do; doc-search calls none.
 CHAT = {"error_burst", "cost_surge", "quality_drop"}
+# Jobs about traces as a whole, whose segments know no provider.
+PROVIDERLESS = {"agents", "steps", "tools"}
 
 
 def at(text):
@@ -67,11 +69,12 @@ def plan(runs, every, seed):
 
 
 def named(finding, kind, service):
-    """Whether the finding's segment, or its best root cause, is what was hit."""
-    best = {**finding["segment"], **(finding["root_causes"][0]["segment"] if finding["root_causes"] else {})}
+    """Whether the finding's segment, or one of its best root causes, is what was hit. None: its job knows no such segment."""
+    causes = finding["root_causes"]
+    best = [cause["segment"] for cause in causes if cause["share"] >= causes[0]["share"] - 0.05]
     if kind == "provider_outage":
-        return best.get("provider") == "openai"
-    return best.get("service") == service
+        return None if finding["job"] in PROVIDERLESS else any(segment.get("provider") == "openai" for segment in best)
+    return service in [segment.get("service") for segment in [finding["segment"], *best]]
 
 
 def slack(finding):
@@ -80,7 +83,7 @@ def slack(finding):
 
 
 def judge(incidents, found):
-    rows = {kind: {"delays": [], "named": 0, "findings": 0, "runs": 0, "missed": []} for kind in KINDS}
+    rows = {kind: {"delays": [], "named": 0, "nameable": 0, "findings": 0, "runs": 0, "missed": []} for kind in KINDS}
     false, used = [], set()
     for kind, begin, minutes, _, service in incidents:
         row = rows[kind]
@@ -90,7 +93,9 @@ def judge(incidents, found):
                  if begin - slack(one) <= at(one["since"]) <= end + AFTER and service in (None, one["segment"].get("service"))]
         used |= set(right)
         row["findings"] += len(right)
-        row["named"] += sum(named(found[place], kind, service) for place in right)
+        told = [named(found[place], kind, service) for place in right]
+        row["named"] += sum(one is True for one in told)
+        row["nameable"] += sum(one is not None for one in told)
         if right:
             row["delays"].append(min((at(found[place]["noticed_at"]) - begin).total_seconds() / 60 for place in right))
         else:
@@ -115,7 +120,7 @@ def incidents(o):
         for kind, row in rows.items():
             ordered = sorted(row["delays"])
             told = [f"{statistics.median(ordered):.1f}", f"{ordered[len(ordered) * 9 // 10]:.1f}"] if ordered else ["-", "-"]
-            cause = f"{100 * row['named'] / row['findings']:.0f} %" if row["findings"] else "-"
+            cause = f"{100 * row['named'] / row['nameable']:.0f} %" if row["nameable"] else "-"
             print(f"| {kind} | {len(ordered)} of {row['runs']} | {told[0]} | {told[1]} | {row['findings']} | {cause} |")
         right = sum(row["findings"] for row in rows.values())
         print(f"\nprecision {right / max(1, right + len(false)):.3f}: {right} right findings, {len(false)} false ones", flush=True)

@@ -136,7 +136,7 @@ fn finding(column: &str) -> &'static str {
             "Known values: open, ended, adopted (it lasted so long that it is the new level)."
         }
         "detector" => "The detector that found it.",
-        "method" => "How the measure is watched. Known values: rate, series.",
+        "method" => "How the measure is watched. Known values: rate, series, drift.",
         "job" => "The job whose measure it is about.",
         "measure" => "The measure that changed.",
         "direction" => "Which change was looked for. Known values: increase, decrease, both.",
@@ -149,11 +149,11 @@ fn finding(column: &str) -> &'static str {
         }
         "ended_at" => "When it was over. NULL while it goes on.",
         "statistic" => {
-            "What was compared with the threshold. Known values: e_value (evidence against no change)."
+            "What was compared with the threshold. Known values: e_value (evidence against no change); of drift, whose p_value is compared, wasserstein_over_sigma and population_stability_index."
         }
         "statistic_value" => "The statistic when it was noticed.",
         "threshold" => {
-            "What it was compared with: the average number of observations between two false alarms."
+            "What it was compared with: the average number of observations between two false alarms; of drift, the level of the p_value."
         }
         "p_value" => {
             "The probability of such a statistic without a change. NULL for methods that give evidence instead."
