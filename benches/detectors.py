@@ -8,7 +8,8 @@ for 10, 20 or 30 minutes; and another history of quiet days alone. `farol detect
 right if the change that it dates overlaps an incident (or the half hour after it: what was asked in an incident is rated later) and its
 service is hit; it is a false one else. Delay is from the incident's begin to when the finding could be noticed, so it holds
 windows and the detector's `settle`; the watermark comes on top. The cause is right if the finding's own segment or one of its best root
-causes is what was hit; jobs that know no provider are left out of an outage's. Needs confluent-kafka.
+causes is what was hit; jobs that know no provider are left out of an outage's. An incident's cause is
+named if half of its findings name it. Needs confluent-kafka.
 
     benches/detectors.py --farol target/release/farol --bootstrap HOST:PORT [--runs 100] [--every 6h] [--days 30] [--rate 5]
 """
@@ -83,7 +84,7 @@ def slack(finding):
 
 
 def judge(incidents, found):
-    rows = {kind: {"delays": [], "named": 0, "nameable": 0, "findings": 0, "runs": 0, "missed": []} for kind in KINDS}
+    rows = {kind: {"delays": [], "named": 0, "nameable": 0, "incidents_named": 0, "findings": 0, "runs": 0, "missed": []} for kind in KINDS}
     false, used = [], set()
     for kind, begin, minutes, _, service in incidents:
         row = rows[kind]
@@ -93,9 +94,10 @@ def judge(incidents, found):
                  if begin - slack(one) <= at(one["since"]) <= end + AFTER and service in (None, one["segment"].get("service"))]
         used |= set(right)
         row["findings"] += len(right)
-        told = [named(found[place], kind, service) for place in right]
-        row["named"] += sum(one is True for one in told)
-        row["nameable"] += sum(one is not None for one in told)
+        told = [one for one in (named(found[place], kind, service) for place in right) if one is not None]
+        row["named"] += sum(told)
+        row["nameable"] += len(told)
+        row["incidents_named"] += bool(right) and 2 * sum(told) >= len(told)
         if right:
             row["delays"].append(min((at(found[place]["noticed_at"]) - begin).total_seconds() / 60 for place in right))
         else:
@@ -116,12 +118,12 @@ def incidents(o):
         history(place, days, 5_000 + o.seed, planned, START)
         found = [one for one in findings(place, START, START + datetime.timedelta(days=days)) if one["revision"] == 0]
         rows, false = judge(planned, found)
-        print(f"\n{len(planned)} incidents in {days} days\n\n| incident | found | median delay min | p90 min | findings | cause named |\n|---|--:|--:|--:|--:|--:|")
+        print(f"\n{len(planned)} incidents in {days} days\n\n| incident | found | median delay min | p90 min | cause named | findings | of them with the cause |\n|---|--:|--:|--:|--:|--:|--:|")
         for kind, row in rows.items():
             ordered = sorted(row["delays"])
             told = [f"{statistics.median(ordered):.1f}", f"{ordered[len(ordered) * 9 // 10]:.1f}"] if ordered else ["-", "-"]
             cause = f"{100 * row['named'] / row['nameable']:.0f} %" if row["nameable"] else "-"
-            print(f"| {kind} | {len(ordered)} of {row['runs']} | {told[0]} | {told[1]} | {row['findings']} | {cause} |")
+            print(f"| {kind} | {len(ordered)} of {row['runs']} | {told[0]} | {told[1]} | {row['incidents_named']} of {len(ordered)} | {row['findings']} | {cause} |")
         right = sum(row["findings"] for row in rows.values())
         print(f"\nprecision {right / max(1, right + len(false)):.3f}: {right} right findings, {len(false)} false ones", flush=True)
         for one in false:
