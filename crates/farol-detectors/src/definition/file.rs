@@ -28,25 +28,44 @@ pub(super) struct DetectorFile {
     pub least_effect: Option<Spanned<f64>>,
 }
 
-/// One word, or several.
-#[derive(Debug, Deserialize)]
+/// One word, or several. The place of each is where they begin: which of two forms a value has is found out by reading it
+/// whole, and the places within it are lost in that.
+#[derive(Debug)]
+pub(super) struct Words {
+    words: Vec<Spanned<String>>,
+    is_one: bool,
+}
+
+#[derive(Deserialize)]
 #[serde(untagged)]
-pub(super) enum Words {
-    One(Spanned<String>),
-    Several(Vec<Spanned<String>>),
+enum Written {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl<'de> Deserialize<'de> for Words {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let found = Spanned::<Written>::deserialize(deserializer)?;
+        let (words, is_one) = match found.value {
+            Written::One(word) => (vec![word], true),
+            Written::Several(words) => (words, false),
+        };
+        let placed = |word| Spanned::new(word, found.referenced, found.defined);
+        Ok(Self {
+            words: words.into_iter().map(placed).collect(),
+            is_one,
+        })
+    }
 }
 
 impl Words {
     pub fn all(&self) -> &[Spanned<String>] {
-        match self {
-            Self::One(word) => std::slice::from_ref(word),
-            Self::Several(words) => words,
-        }
+        &self.words
     }
 
     /// Whether it is this one word.
     pub fn is(&self, wanted: &str) -> bool {
-        matches!(self, Self::One(word) if word.value == wanted)
+        self.is_one && self.words.iter().all(|word| word.value == wanted)
     }
 }
 

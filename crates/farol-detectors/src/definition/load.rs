@@ -268,7 +268,7 @@ mod tests {
         let cases = [
             ("name: d", "name: e", 1, 7, "name: d"),
             ("performance", "performanse", 2, 5, "performance"),
-            ("error_rate", "eror_rate", 3, 12, "error_rate"),
+            ("error_rate", "eror_rate", 3, 11, "error_rate"),
             ("by: [service]", "by: [sevice]", 4, 6, "service"),
             ("window: 5m", "window: 90s", 5, 9, "1 minute"),
             ("direction: worse", "direction: up", 6, 12, ""),
