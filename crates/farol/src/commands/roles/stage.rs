@@ -174,7 +174,8 @@ impl Stage<'_> {
     fn detectors(&mut self) {
         let health = farol_detectors::Health::default();
         let options = farol_detectors::RunOptions {
-            interval: self.look_interval(),
+            // They look at every job, and no window of theirs is closed more often than jobs are run.
+            interval: self.context.config.jobs.interval.0,
             shutdown: self.stop.clone(),
             finish: self.drain.of(Role::Detectors),
             health: health.clone(),
