@@ -13,7 +13,7 @@
 //! - Deleting records (retention works), transactions, and topics that create themselves.
 //! - Members of a group: listing them ends the connection, so owners are not known.
 
-mod groups;
+mod data;
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -289,13 +289,16 @@ fn serve(
     let data = data_file(home)?;
     let (report, failure) = std::sync::mpsc::channel();
     runtime.spawn(async move {
-        if let Err(error) = groups::forget_members(&data).await {
+        if let Err(error) = data::forget_members(&data).await {
             return tell(&report, format!("its groups: {error}"));
         }
         let mut broker = match builder.build().await {
             Ok(broker) => broker,
             Err(error) => return tell(&report, error.to_string()),
         };
+        if let Err(error) = data::index_headers(&data).await {
+            return tell(&report, format!("the index of its headers: {error}"));
+        }
         loop {
             let ended = broker.serve(tokio::time::Instant::now()).await;
             tell(
