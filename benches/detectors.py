@@ -2,16 +2,16 @@
 """How far the shipped detectors can be believed: how many incidents they find, how soon, whether they name the cause, and how often
 they are wrong.
 
-One history on a simulated clock goes the whole way, through a Kafka that runs already (tests/services/kafka.sh), ingest and jobs:
+A history for each seed, on a simulated clock, goes the whole way, through a Kafka that runs already (tests/services/kafka.sh), ingest and jobs:
 days without anything to learn from, then an incident of one kind every few hours, at one service in turn (an outage: at a provider),
-for 10, 20 or 30 minutes; and another history of quiet days alone. `farol detect run` then runs the detectors over both. A finding is
+for 10, 20 or 30 minutes; and another history of quiet days alone. `farol detect run` then runs the detectors over them. A finding is
 right if the change that it dates overlaps an incident (or the half hour after it: what was asked in an incident is rated later) and its
 service is hit; it is a false one else. Delay is from the incident's begin to when the finding could be noticed, so it holds
 windows and the detector's `settle`; the watermark comes on top. The cause is right if the finding's own segment or one of its best root
 causes is what was hit; jobs that know no provider are left out of an outage's. An incident's cause is
 named if half of its findings name it. Needs confluent-kafka.
 
-    benches/detectors.py --farol target/release/farol --bootstrap HOST:PORT [--runs 100] [--every 6h] [--days 30] [--rate 5]
+    benches/detectors.py --farol target/release/farol --bootstrap HOST:PORT [--runs 25] [--seeds 1,2,3,4] [--every-hours 2] [--days 30] [--rate 5]
 """
 import argparse, collections, datetime, json, random, statistics
 
@@ -42,6 +42,7 @@ def history(place, days, seed, incidents, start):
                for kind, from_, minutes, more, _ in incidents if begin <= from_ < begin + datetime.timedelta(days=1)]
         place.simulate(seed + day, begin, datetime.timedelta(days=1), *own)
         place.drain()
+        place.forget()
 
 
 def plan(runs, every, seed):
@@ -83,9 +84,9 @@ def slack(finding):
     return datetime.timedelta(minutes=5) + at(finding["window_end"]) - at(finding["window_start"])
 
 
-def judge(incidents, found):
-    rows = {kind: {"delays": [], "named": 0, "nameable": 0, "incidents_named": 0, "findings": 0, "runs": 0, "missed": []} for kind in KINDS}
-    false, used = [], set()
+def judge(incidents, found, rows):
+    """Counts what was found of the incidents of a history into the rows; gives the findings that are of none."""
+    used = set()
     for kind, begin, minutes, _, service in incidents:
         row = rows[kind]
         row["runs"] += 1
@@ -102,35 +103,22 @@ def judge(incidents, found):
             row["delays"].append(min((at(found[place]["noticed_at"]) - begin).total_seconds() / 60 for place in right))
         else:
             row["missed"].append((service, minutes))
-    false = [one for place, one in enumerate(found) if place not in used]
-    return rows, false
+    return [one for place, one in enumerate(found) if place not in used]
 
 
 def show(finding):
     return f"  {finding['since']} {finding['detector']} {finding['job']}.{finding['measure']} {finding['segment'].get('service')} {finding['observed']:.4g} for {finding['reference']:.4g}"
 
 
-def incidents(o):
+def incidents_of(o, seed, rows):
+    """Plays the history of one seed and counts what was found of it; gives how many days it had and the false findings."""
     place = Place(o)
     try:
-        planned = plan(o.runs, datetime.timedelta(hours=o.every_hours), o.seed)
+        planned = plan(o.runs, datetime.timedelta(hours=o.every_hours), seed)
         days = (planned[-1][1] - START).days + 2
-        history(place, days, 5_000 + o.seed, planned, START)
+        history(place, days, 5_000 + 100 * seed, planned, START)
         found = [one for one in findings(place, START, START + datetime.timedelta(days=days)) if one["revision"] == 0]
-        rows, false = judge(planned, found)
-        print(f"\n{len(planned)} incidents in {days} days\n\n| incident | found | median delay min | p90 min | cause named | findings | of them with the cause |\n|---|--:|--:|--:|--:|--:|--:|")
-        for kind, row in rows.items():
-            ordered = sorted(row["delays"])
-            told = [f"{statistics.median(ordered):.1f}", f"{ordered[len(ordered) * 9 // 10]:.1f}"] if ordered else ["-", "-"]
-            cause = f"{100 * row['named'] / row['nameable']:.0f} %" if row["nameable"] else "-"
-            print(f"| {kind} | {len(ordered)} of {row['runs']} | {told[0]} | {told[1]} | {row['incidents_named']} of {len(ordered)} | {row['findings']} | {cause} |")
-        right = sum(row["findings"] for row in rows.values())
-        print(f"\nprecision {right / max(1, right + len(false)):.3f}: {right} right findings, {len(false)} false ones", flush=True)
-        for one in false:
-            print(show(one))
-        for kind, row in rows.items():
-            for missed in sorted(collections.Counter(row["missed"]).items(), key=str):
-                print(f"  missed {kind}: {missed[1]} of {missed[0][1]} min at {missed[0][0]}")
+        return days, judge(planned, found, rows)
     finally:
         if o.keep:
             print("kept:", place.directory.name)
@@ -139,10 +127,33 @@ def incidents(o):
             place.remove()
 
 
+def incidents(o):
+    rows = {kind: {"delays": [], "named": 0, "nameable": 0, "incidents_named": 0, "findings": 0, "runs": 0, "missed": []} for kind in KINDS}
+    days, false = 0, []
+    for seed in o.seeds:
+        played, wrong = incidents_of(o, seed, rows)
+        days, false = days + played, false + wrong
+        found = {kind: len(row["delays"]) for kind, row in rows.items()}
+        print(f"seed {seed}: {found} of {rows[KINDS[0]]['runs']} so far, {len(false)} false findings", flush=True)
+    print(f"\n{len(KINDS) * o.runs * len(o.seeds)} incidents in {days} days\n\n| incident | found | median delay min | p90 min | cause named | findings | of them with the cause |\n|---|--:|--:|--:|--:|--:|--:|")
+    for kind, row in rows.items():
+        ordered = sorted(row["delays"])
+        told = [f"{statistics.median(ordered):.1f}", f"{ordered[len(ordered) * 9 // 10]:.1f}"] if ordered else ["-", "-"]
+        cause = f"{100 * row['named'] / row['nameable']:.0f} %" if row["nameable"] else "-"
+        print(f"| {kind} | {len(ordered)} of {row['runs']} | {told[0]} | {told[1]} | {row['incidents_named']} of {len(ordered)} | {row['findings']} | {cause} |")
+    right = sum(row["findings"] for row in rows.values())
+    print(f"\nprecision {right / max(1, right + len(false)):.3f}: {right} right findings, {len(false)} false ones", flush=True)
+    for one in false:
+        print(show(one))
+    for kind, row in rows.items():
+        for missed in sorted(collections.Counter(row["missed"]).items(), key=str):
+            print(f"  missed {kind}: {missed[1]} of {missed[0][1]} min at {missed[0][0]}")
+
+
 def quiet(o):
     place = Place(o)
     try:
-        history(place, o.days, 9_000 + o.seed, [], START)
+        history(place, o.days, 9_000 + o.seeds[0], [], START)
         found = [one for one in findings(place, START, START + datetime.timedelta(days=o.days)) if one["revision"] == 0]
         print(f"\n{o.days} quiet days: {len(found)} findings, {7 * len(found) / o.days:.2f} a week; the budget is the sum of the detectors' own", flush=True)
         for one in found:
@@ -159,11 +170,11 @@ def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("--farol", required=True)
     a.add_argument("--bootstrap", required=True)
-    a.add_argument("--runs", type=int, default=100, help="of each kind of incident")
-    a.add_argument("--every-hours", type=float, default=6)
+    a.add_argument("--runs", type=int, default=25, help="of each kind of incident, for each seed")
+    a.add_argument("--every-hours", type=float, default=2)
     a.add_argument("--days", type=int, default=30, help="quiet ones")
     a.add_argument("--rate", type=float, default=5, help="events a second on the mean of a day")
-    a.add_argument("--seed", type=int, default=1)
+    a.add_argument("--seeds", type=lambda text: [int(one) for one in text.split(",")], default=[1, 2, 3, 4])
     a.add_argument("--keep", action="store_true", help="leave the lakes, to look at")
     o = a.parse_args()
     if o.runs:

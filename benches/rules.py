@@ -12,7 +12,8 @@ watermark and the way to Kafka come on top. Needs confluent-kafka.
 """
 import argparse, datetime, json, pathlib, random, statistics, subprocess, tempfile, uuid
 
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 KINDS = {"trace": "traces", "feedback": "feedback", "cost": "costs", "evaluation": "evaluations"}
 SERVICES = ["support-assistant", "code-helper", "travel-agent", "doc-search", "invoice-extractor"]
@@ -55,6 +56,15 @@ class Place:
 
     def drain(self):
         self.call("run", "--roles", "ingest,jobs", "--drain")
+
+    def forget(self):
+        """Has Kafka delete what was read, so that long histories fit on its disk."""
+        known = self.admin.list_topics(timeout=30).topics
+        partitions = [TopicPartition(topic, number) for topic in self.topics if topic in known for number in known[topic].partitions]
+        ends = self.admin.list_offsets({one: OffsetSpec.latest() for one in partitions})
+        until = [TopicPartition(one.topic, one.partition, end.result().offset) for one, end in ends.items()]
+        for done in self.admin.delete_records(until).values():
+            done.result()
 
     def fired(self, rule, start, end):
         """When a rule would have begun to fire: the window's end, and the service."""

@@ -15,6 +15,8 @@ mod catalogue;
 mod cookbook;
 #[path = "pipeline/definitions.rs"]
 mod definitions;
+#[path = "pipeline/detectors.rs"]
+mod detectors;
 #[path = "pipeline/embedded.rs"]
 mod embedded;
 #[path = "pipeline/measures.rs"]

@@ -179,10 +179,15 @@ def river(name):
 
 
 def series_table(examples, series):
-    done = subprocess.run([examples / "series_cost", "ensemble", str(series)], stdout=subprocess.PIPE, text=True, check=True)
-    seconds, size = map(float, re.search(r"([\d.]+) s of one core a step, (\d+) bytes", done.stdout).groups())
-    print(f"\n| {series:,} series, a value each | watched | processor s a step | times Farol's | bytes a series |\n|---|--:|--:|--:|--:|")
-    print(f"| Farol, ensemble | {series:,} | {seconds:.4f} | 1 | {size:,.0f} |", flush=True)
+    print(f"\n| {series:,} series, a value each | watched | processor s a step | times Farol's watches | bytes a series |\n|---|--:|--:|--:|--:|")
+    names = {"rates": "Farol, watches of rates", "ensemble": "Farol, ensemble", "watches": "Farol, watches of series"}
+    cost = {}
+    for way in names:
+        done = subprocess.run([examples / "series_cost", way, str(series)], stdout=subprocess.PIPE, text=True, check=True)
+        cost[way] = [float(figure) for figure in re.search(r"([\d.]+) s of one core a step, (\d+) bytes", done.stdout).groups()]
+    seconds, _ = cost["watches"]
+    for way, name in names.items():
+        print(f"| {name} | {series:,} | {cost[way][0]:.4f} | {cost[way][0] / seconds:.1f} | {cost[way][1]:,.0f} |", flush=True)
     for name in RIVER:
         # A process of its own, or it would take up memory that the work before has left.
         with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as alone:

@@ -13,6 +13,7 @@
 //! * [`definition`] is what a detector is: [`load`] reads and checks the files.
 //! * [`unit`] feeds the windows of a job to watches: the state machines of [`farol_stats::watch`], over plain numbers.
 //! * [`drift`] compares the values of columns of events with those of the same hour of other days.
+//! * [`versions`] compares a new version of something with the one that was there before.
 //! * [`finding`] is a row of the table `findings`; [`cause`] says which segment explains a change, [`samples`] which traces
 //!   show it.
 //! * [`service`] steps: reads the windows that are closed, judges them, commits; [`run`] plays it as a role.
@@ -38,6 +39,7 @@ pub mod service;
 mod state;
 pub mod status;
 pub mod unit;
+pub mod versions;
 
 pub use definition::{Detector, Detectors, Sources, load};
 pub use error::DetectorError;

@@ -17,7 +17,7 @@ use crate::error::DetectorError;
 use crate::unit::Watches;
 
 /// What state is written as. Another number is another form, and such a file is not read.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Head {

@@ -34,6 +34,9 @@ pub(crate) struct Partition {
 impl Partition {
     pub fn new(taken: Taken, bound: Duration, now: Instant) -> Self {
         let bound_us = i64::try_from(bound.as_micros()).unwrap_or(i64::MAX);
+        // A partition of which the lake knows nothing yet, though records wait in it, is made known by the next commit,
+        // even one that has none of its rows: until they are read, event time has not come anywhere.
+        let unheard_of = taken.marks.next.is_none() && taken.log_end > taken.offset;
         Self {
             watermark: Watermark::resumed(bound_us, taken.marks.watermark_us),
             committed: taken.marks,
@@ -44,7 +47,7 @@ impl Partition {
                 ..Tally::default()
             },
             next: taken.offset,
-            dirty: taken.lost > 0,
+            dirty: taken.lost > 0 || (unheard_of && taken.stopped.is_none()),
             log_end: taken.log_end,
             last_activity: now,
             stopped: taken.stopped,
@@ -162,6 +165,10 @@ mod tests {
     use crate::marks::PartitionKey;
 
     fn partition(marks: Marks, offset: i64, lost: i64) -> Partition {
+        partition_until(marks, offset, lost, offset)
+    }
+
+    fn partition_until(marks: Marks, offset: i64, lost: i64, log_end: i64) -> Partition {
         let key = PartitionKey {
             cluster_id: "c".into(),
             topic: "t".into(),
@@ -185,7 +192,7 @@ mod tests {
             dead_letters_next: None,
             offset,
             lost,
-            log_end: offset,
+            log_end,
             stopped: None,
         };
         Partition::new(taken, Duration::from_micros(10), Instant::now())
@@ -231,6 +238,21 @@ mod tests {
             "gaps are no loss"
         );
         assert!(!partition.continues_at(6));
+    }
+
+    #[test]
+    fn a_partition_with_records_is_made_known_before_they_are_read() {
+        let part = partition_until(Marks::default(), 5, 0, 9).part().unwrap();
+        assert_eq!(part.before.next, None);
+        assert_eq!(
+            (part.after.next, part.after.read, part.after.watermark_us),
+            (Some(5), 0, None)
+        );
+        let known = Marks {
+            next: Some(5),
+            ..Marks::default()
+        };
+        assert!(partition_until(known, 5, 0, 9).part().is_none());
     }
 
     #[test]

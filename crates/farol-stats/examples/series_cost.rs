@@ -1,6 +1,8 @@
-//! What the ensemble costs: processor time of one step of many series, and memory a series.
+//! What watching costs: processor time of one step of many series, and memory a series.
 //!
 //! ```text
+//! series_cost watches 10000        as detectors watch a measure that is no rate; warmed up with three days of minutes
+//! series_cost rates 10000          as they watch a rate
 //! series_cost ensemble 10000       warmed up with two days of minutes
 //! series_cost forest 1000          the random cut forest alone, warmed up until it is full
 //! ```
@@ -14,18 +16,48 @@ use std::fs;
 use farol_stats::series::Detector;
 use farol_stats::series::ensemble::Ensemble;
 use farol_stats::series::forest::CutForest;
+use farol_stats::watch::rate::RateWatch;
+use farol_stats::watch::series::SeriesWatch;
+use farol_stats::watch::{Direction, LocalTime, Span, Terms};
 
 #[path = "support/processor_time.rs"]
 mod processor_time;
 use processor_time::processor_seconds;
 
 const STEPS: i64 = 20;
+/// Half a false alarm a week over 10,000 series of minutes.
+const TERMS: Terms = Terms {
+    threshold: 2.0 * 10_000.0 * 7.0 * 1_440.0,
+    warm_up_us: 2 * 86_400_000_000,
+    least_effect: 0.2,
+    local: LocalTime {
+        utc_offset_us: 0,
+        is_holiday: false,
+    },
+};
 const PAGE_BYTES: f64 = 4096.0;
 
 fn main() -> Result<(), String> {
     let arguments: Vec<String> = args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
+        ["watches", series] => measure(
+            number(series)?,
+            3 * 1440,
+            || SeriesWatch::new(Direction::Increase),
+            |watch, time, value| {
+                watch.observe(minute_at(time), value, TERMS);
+            },
+        ),
+        ["rates", series] => measure(
+            number(series)?,
+            3 * 1440,
+            || RateWatch::new(Direction::Increase),
+            |watch, time, value| {
+                // Of some hundred trials a twentieth.
+                watch.observe(minute_at(time), (value / 20.0) as u64, value as u64, TERMS);
+            },
+        ),
         ["ensemble", series] => measure(
             number(series)?,
             2 * 1440,
@@ -42,7 +74,14 @@ fn main() -> Result<(), String> {
                 forest.observe(time, Some(value));
             },
         ),
-        _ => Err("series_cost ensemble|forest SERIES".to_owned()),
+        _ => Err("series_cost watches|rates|ensemble|forest SERIES".to_owned()),
+    }
+}
+
+fn minute_at(seconds: i64) -> Span {
+    Span {
+        start_us: seconds * 1_000_000,
+        end_us: (seconds + 60) * 1_000_000,
     }
 }
 

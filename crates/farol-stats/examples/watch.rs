@@ -15,7 +15,7 @@ use std::io::{BufRead as _, BufReader};
 use farol_stats::watch::rate::RateWatch;
 use farol_stats::watch::series::SeriesWatch;
 use farol_stats::watch::volume::Volume;
-use farol_stats::watch::{Change, Direction, Span, Terms};
+use farol_stats::watch::{Change, Direction, LocalTime, Span, Terms};
 
 enum Watch {
     Rate(RateWatch),
@@ -75,6 +75,7 @@ fn main() -> Result<(), String> {
                 _ if unit.starts_with("traffic") => 0.5,
                 _ => 0.2,
             },
+            local: LocalTime::default(),
         };
         let watch = watches.entry(format!("{unit},{measure},{segment}"));
         let watch = watch.or_insert_with(|| match *method {

@@ -40,6 +40,17 @@ pub struct Terms {
     /// The least change that is worth an alarm: of a rate on the arcsine scale, of a series on the asinh scale, where 0.2 is
     /// about a fifth.
     pub least_effect: f64,
+    /// What the clock and the calendar of those whose traffic it is say at the window's start.
+    pub local: LocalTime,
+}
+
+/// Where a window is in the day and the week of those whose traffic it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LocalTime {
+    /// How far their clock is ahead of UTC, in microseconds.
+    pub utc_offset_us: i64,
+    /// Whether the day is a holiday: it is compared with holidays and not with its weekday.
+    pub is_holiday: bool,
 }
 
 /// Which change is looked for.

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use farol_jobs::{Better, DefinitionError, Job, Jobs, Measure, PartialKind, duration, suggestion};
+use farol_jobs::{DefinitionError, Job, Jobs, duration, suggestion};
 use serde_saphyr::Spanned;
 
-use super::file::{DetectorFile, Source, Words};
-use super::{Detector, Method, Missing, Unit, Watched};
+use super::file::{DetectorFile, Source};
+use super::{Detector, Missing, Reference, Unit};
 use farol_stats::watch::Direction;
 
 /// The most segments that a detector may keep.
@@ -48,17 +48,18 @@ pub(super) struct Check<'a> {
 
 /// Which changes are looked for, as it is written.
 #[derive(Clone, Copy)]
-enum Looked {
+pub(super) enum Looked {
     Worse,
     Given(Direction),
 }
 
 /// How measures are to be watched, as it is written.
 #[derive(Clone, Copy, PartialEq)]
-enum Asked {
+pub(super) enum Asked {
     Auto,
     Rate,
     Series,
+    Comparison,
 }
 
 impl Check<'_> {
@@ -78,7 +79,12 @@ impl Check<'_> {
         let settle_us = self.span(written.settle.as_ref(), 0);
         let warm_up_us = self.span(written.warm_up.as_ref(), WARM_UP_US);
         let missing = self.missing(written.missing.as_ref());
-        let asked = self.method(written.method.as_ref());
+        let calendar = self.calendar(written);
+        if let Some(reference) = &written.reference {
+            let message = "only a detector of columns has a `reference`".to_owned();
+            self.say(reference, message, Some("leave it out".to_owned()));
+        }
+        let asked = self.asked(written);
         let looked = self.direction(written.direction.as_ref());
         let false_alarms_per_week = self.above_zero(
             written.false_alarms_per_week.as_ref(),
@@ -90,9 +96,15 @@ impl Check<'_> {
         let of_series = self.above_zero(least, LEAST_EFFECT_OF_SERIES, "least_effect")?;
         let mut units = Vec::new();
         for (job, at) in self.jobs(written, jobs) {
-            let Some(by) = self.by(&written.by, job, at.is_none()) else {
+            let Some(mut by) = self.by(&written.by, job, at.is_none()) else {
                 continue;
             };
+            if let Some(compare) = &written.compare {
+                let Some(version) = self.compared(compare, job, &by, at.is_none()) else {
+                    continue;
+                };
+                by.push(version);
+            }
             let measures = self.measures(named, job, asked?, looked?, at.is_none());
             let window_us = self.window(window_us?, job, written, at);
             let Some(window_us) = window_us.filter(|_| !measures.is_empty()) else {
@@ -105,12 +117,15 @@ impl Check<'_> {
                 reads: job.reads().to_owned(),
                 others: others.cloned().collect(),
                 by,
+                compare: written.compare.as_ref().map(|name| name.value.clone()),
                 window_us,
                 settle_us: settle_us?,
                 warm_up_us: warm_up_us?,
                 least_effect_of_rates: of_rates,
                 least_effect_of_series: of_series,
                 missing: missing?,
+                calendar: calendar.clone()?,
+                reference: Reference::SameHour,
                 measures,
                 false_alarms_per_week: 0.0,
             });
@@ -235,73 +250,29 @@ impl Check<'_> {
         Some(by)
     }
 
-    fn measures(
+    /// The segment whose values are compared with each other.
+    fn compared(
         &mut self,
-        written: &Words,
+        written: &Spanned<String>,
         job: &Job,
-        asked: Asked,
-        looked: Looked,
+        by: &[String],
         of_all: bool,
-    ) -> Vec<Watched> {
-        if written.is("better") {
-            let judged = job
-                .measures()
-                .iter()
-                .filter(|measure| measure.better.is_some());
-            return judged
-                .filter_map(|measure| watched(job, measure, asked, looked))
-                .collect();
-        }
-        let mut found = Vec::new();
-        for word in written.all() {
-            let measure = job
-                .measures()
-                .iter()
-                .find(|measure| measure.name == word.value);
-            let partial = job
-                .partials()
-                .iter()
-                .find(|partial| partial.name == word.value && partial.kind == PartialKind::Sum);
-            let one = match (measure, partial) {
-                (Some(measure), _) => watched(job, measure, asked, looked),
-                (None, Some(_)) => direction_of(None, looked).map(|direction| Watched {
-                    measure: word.value.clone(),
-                    direction,
-                    method: Method::Series,
-                }),
-                (None, None) if of_all => continue,
-                (None, None) => {
-                    let names = job.measures().iter().map(|measure| measure.name.as_str());
-                    let help = suggestion(&word.value, names);
-                    let message = format!("job `{}` has no measure `{}`", job.name(), word.value);
-                    self.say(word, message, Some(help));
-                    continue;
-                }
-            };
-            match one {
-                Some(one) => found.push(one),
-                None => self.unfit(word, asked),
+    ) -> Option<String> {
+        let name = &written.value;
+        if !job.segments().contains(name) {
+            if !of_all {
+                let names = job.segments().iter().map(String::as_str);
+                let message = format!("job `{}` has no segment `{name}`", job.name());
+                self.say(written, message, Some(suggestion(name, names)));
             }
+            return None;
         }
-        found
-    }
-
-    fn unfit(&mut self, word: &Spanned<String>, asked: Asked) {
-        let (message, help) = if asked == Asked::Rate {
-            (
-                format!("`{}` is no ratio of two sums", word.value),
-                "write method: auto, or method: series",
-            )
-        } else {
-            (
-                format!(
-                    "the job does not say which way of `{}` is better",
-                    word.value
-                ),
-                "write direction: increase, decrease or both",
-            )
-        };
-        self.say(word, message, Some(help.to_owned()));
+        if by.contains(name) {
+            let message = format!("`{name}` cannot be compared and kept apart");
+            self.say(written, message, Some("take it out of by".to_owned()));
+            return None;
+        }
+        Some(name.clone())
     }
 
     /// The width of a job's windows. Where all jobs are meant, one with wider windows is looked at by its own.
@@ -388,13 +359,22 @@ impl Check<'_> {
         self.word(written, &known, Missing::Skip)
     }
 
-    fn method(&mut self, written: Option<&Spanned<String>>) -> Option<Asked> {
+    fn asked(&mut self, written: &DetectorFile) -> Option<Asked> {
+        if written.compare.is_some() {
+            for (key, value) in [("method", &written.method), ("missing", &written.missing)] {
+                if let Some(value) = value {
+                    let message = format!("a detector that compares has no `{key}`");
+                    self.say(value, message, Some("leave it out".to_owned()));
+                }
+            }
+            return Some(Asked::Comparison);
+        }
         let known = [
             ("auto", Asked::Auto),
             ("rate", Asked::Rate),
             ("series", Asked::Series),
         ];
-        self.word(written, &known, Asked::Auto)
+        self.word(written.method.as_ref(), &known, Asked::Auto)
     }
 
     fn direction(&mut self, written: Option<&Spanned<String>>) -> Option<Looked> {
@@ -406,57 +386,4 @@ impl Check<'_> {
         ];
         self.word(written, &known, Looked::Worse)
     }
-}
-
-/// A measure as it is watched; `None` where it cannot be watched like that.
-fn watched(job: &Job, measure: &Measure, asked: Asked, looked: Looked) -> Option<Watched> {
-    let direction = direction_of(measure.better, looked)?;
-    let rate = rate_of(job, measure).filter(|_| asked != Asked::Series);
-    let method = match (asked, rate) {
-        (Asked::Rate, None) => return None,
-        // A rate has one bound, beyond which it is watched.
-        (Asked::Auto, Some(_)) if direction == Direction::Both => Method::Series,
-        (_, Some(method)) => method,
-        (_, None) => Method::Series,
-    };
-    Some(Watched {
-        measure: measure.name.clone(),
-        direction,
-        method,
-    })
-}
-
-fn direction_of(better: Option<Better>, looked: Looked) -> Option<Direction> {
-    match (looked, better) {
-        (Looked::Given(direction), _) => Some(direction),
-        (Looked::Worse, Some(Better::Lower)) => Some(Direction::Increase),
-        (Looked::Worse, Some(Better::Higher)) => Some(Direction::Decrease),
-        (Looked::Worse, None) => None,
-    }
-}
-
-/// The two sums that a ratio is made of, where it is one: `a / b`, where both are made of sums that are added.
-fn rate_of(job: &Job, measure: &Measure) -> Option<Method> {
-    if measure.unit.as_deref() != Some("ratio") {
-        return None;
-    }
-    let (ones, trials) = measure.text.split_once('/')?;
-    let is_sums = |text: &str| {
-        let names = text
-            .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-            .filter(|name| !name.is_empty());
-        let is_sum = |name: &str| {
-            job.partials().iter().any(|partial| {
-                partial.name == name
-                    && partial.kind == PartialKind::Sum
-                    && partial.data_type.is_integer()
-            })
-        };
-        let plain = |c: char| c.is_ascii_alphanumeric() || "_+() ".contains(c);
-        text.chars().all(plain) && names.clone().count() > 0 && names.clone().all(is_sum)
-    };
-    (is_sums(ones) && is_sums(trials)).then(|| Method::Rate {
-        ones: ones.trim().to_owned(),
-        trials: trials.trim().to_owned(),
-    })
 }

@@ -55,12 +55,15 @@ impl Check<'_> {
             reads: table,
             by,
             others: Vec::new(),
+            compare: None,
             window_us,
             settle_us: self.span(written.settle.as_ref(), 0)?,
             warm_up_us: 0,
             least_effect_of_rates: least,
             least_effect_of_series: least,
             missing: Missing::Skip,
+            calendar: self.calendar(written)?,
+            reference: self.reference(written)?,
             measures,
             false_alarms_per_week: budget,
         };
@@ -78,6 +81,7 @@ impl Check<'_> {
             ("direction", &written.direction),
             ("missing", &written.missing),
             ("warm_up", &written.warm_up),
+            ("compare", &written.compare),
         ];
         for (key, value) in said {
             if let Some(value) = value {

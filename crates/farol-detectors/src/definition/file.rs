@@ -18,10 +18,15 @@ pub(super) struct DetectorFile {
     pub columns: Vec<Spanned<String>>,
     #[serde(default)]
     pub by: Vec<Spanned<String>>,
+    pub compare: Option<Spanned<String>>,
     pub window: Option<Spanned<String>>,
     pub method: Option<Spanned<String>>,
     pub direction: Option<Spanned<String>>,
     pub missing: Option<Spanned<String>>,
+    pub time_zone: Option<Spanned<String>>,
+    #[serde(default)]
+    pub holidays: Vec<Spanned<String>>,
+    pub reference: Option<Spanned<String>>,
     pub settle: Option<Spanned<String>>,
     pub warm_up: Option<Spanned<String>>,
     pub false_alarms_per_week: Option<Spanned<f64>>,

@@ -11,7 +11,7 @@ use super::check::understand;
 use super::file::Source;
 
 /// The detectors that are part of Farol: name, YAML.
-const SHIPPED: [(&str, &str); 4] = [
+const SHIPPED: [(&str, &str); 5] = [
     (
         "measure-anomalies",
         include_str!("../../../../pipelines/detectors/measure-anomalies.yaml"),
@@ -27,6 +27,10 @@ const SHIPPED: [(&str, &str); 4] = [
     (
         "traffic-anomalies",
         include_str!("../../../../pipelines/detectors/traffic-anomalies.yaml"),
+    ),
+    (
+        "version-comparison",
+        include_str!("../../../../pipelines/detectors/version-comparison.yaml"),
     ),
 ];
 

@@ -15,9 +15,22 @@
 //! direction: worse             # worse, increase, decrease, both
 //! missing: skip                # what a window without rows is: skip, or zero
 //! settle: 0s                   # how long after a window's end it is judged
+//! time_zone: Europe/Berlin     # whose clock the days and weeks follow; without it UTC
+//! holidays: [2026-12-25]       # days that are compared with each other instead of with their weekday
 //! warm_up: 2d                  # how long it learns before it says anything
 //! false_alarms_per_week: 0.5   # over all measures and segments together
 //! least_effect: 0.2            # a smaller change is not worth an alarm
+//! ```
+//!
+//! Or, of the versions of something, whether a new one is worse than the one before it:
+//!
+//! ```yaml
+//! name: version-comparison
+//! on: all
+//! measures: better
+//! by: [service, prompt_id]
+//! compare: prompt_version      # the segment whose new values are compared with earlier ones
+//! window: 15m
 //! ```
 //!
 //! Or, of a table of events, columns whose distribution is compared with that of the same hour of other days:
@@ -28,19 +41,25 @@
 //! columns: [task, model, input_tokens, latency_ms]
 //! by: [service]
 //! window: 1h
+//! reference: same_hour         # same_hour, trailing, or a pinned time: 2026-11-02T00:00:00Z/2026-11-09T00:00:00Z
 //! least_effect: 0.1            # of the Population Stability Index, or in standard deviations
 //! ```
 
+mod calendar;
 mod check;
 mod columns;
 mod file;
 mod load;
+mod measures;
+mod reference;
 
 use std::sync::Arc;
 
 use farol_stats::watch::Direction;
 
+pub use calendar::Calendar;
 pub use load::{Detectors, Sources, load};
+pub use reference::Reference;
 
 /// How a measure is watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +73,11 @@ pub enum Method {
     },
     /// As a number that changes with the time of day.
     Series,
+    /// As a mean of one version of something, against that of another.
+    Comparison {
+        /// Whether it is between 0 and 1.
+        of_shares: bool,
+    },
     /// A column of events that holds numbers, by their distribution.
     Numbers,
     /// A column of events that holds few different values, by their shares.
@@ -66,6 +90,7 @@ impl Method {
         match self {
             Self::Rate { .. } => "rate",
             Self::Series => "series",
+            Self::Comparison { .. } => "comparison",
             Self::Numbers | Self::Categories => "drift",
         }
     }
@@ -100,8 +125,10 @@ pub struct Unit {
     pub job: String,
     /// The table that the job reads first.
     pub reads: String,
-    /// The segments that are kept apart.
+    /// The segments that are kept apart. Where values are compared, theirs is the last.
     pub by: Vec<String>,
+    /// The segment whose values are compared with each other: versions of something.
+    pub compare: Option<String>,
     /// The job's further segments, among which root causes are looked for.
     pub others: Vec<String>,
     /// The width of its windows, in microseconds.
@@ -116,6 +143,10 @@ pub struct Unit {
     pub least_effect_of_series: f64,
     /// What a window without rows is.
     pub missing: Missing,
+    /// Whose clock and calendar the seasons follow.
+    pub calendar: Calendar,
+    /// Of columns of events, what a window is compared with.
+    pub reference: Reference,
     /// The measures.
     pub measures: Vec<Watched>,
     /// The unit's share of the detector's budget: expected false alarms a week.
@@ -128,6 +159,16 @@ impl Unit {
         self.measures
             .iter()
             .any(|watched| matches!(watched.method, Method::Numbers | Method::Categories))
+    }
+
+    /// The least change of a measure that is worth an alarm, on the scale of its method.
+    pub fn least_effect_of(&self, method: &Method) -> f64 {
+        match method {
+            Method::Rate { .. } | Method::Comparison { of_shares: true } => {
+                self.least_effect_of_rates
+            }
+            _ => self.least_effect_of_series,
+        }
     }
 
     /// What its marks in the table of findings begin with.

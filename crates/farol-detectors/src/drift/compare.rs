@@ -10,6 +10,8 @@ use farol_stats::drift::wasserstein_test::{wasserstein_asymptotic_test, wasserst
 use farol_stats::watch::Span;
 
 use super::Counts;
+use super::history::Known;
+use super::interval::interval;
 use crate::unit::Moved;
 
 /// References before anything is compared.
@@ -21,6 +23,8 @@ const BEYOND_REFERENCES: f64 = 1.5;
 /// Draws that tell the mean of a statistic without change.
 const ROUNDS_OF_EFFECT: u32 = 200;
 const SEED: u64 = 1;
+/// Beyond this p-value there is no alarm, and no interval is needed.
+const SURE_ENOUGH: f64 = 0.05;
 /// Categories that a finding names.
 const MOVED_MAX: usize = 5;
 
@@ -35,6 +39,8 @@ pub(super) struct Compared {
     pub value: f64,
     /// What of it is above what no change gives.
     pub effect: f64,
+    /// Its 95 % interval, where it may be an alarm.
+    pub interval: Option<(f64, f64)>,
     /// The effect at which there is an alarm.
     pub needed: f64,
     /// 1 where the effect is too small for it to matter.
@@ -52,7 +58,7 @@ pub(super) struct Compared {
 /// Compares a window with its references; `None` where there are too few of either.
 pub(super) fn compare(
     is_numbers: bool,
-    references: &[(i64, &Counts)],
+    references: &[Known],
     counts: &Counts,
     least_effect: f64,
     rounds: u32,
@@ -64,7 +70,7 @@ pub(super) fn compare(
     if enough.len() < REFERENCES_MIN || total(counts) < VALUES_MIN {
         return None;
     }
-    let pooled = sum(enough.iter().map(|(_, counts)| *counts));
+    let pooled = sum(enough.iter().map(|(_, counts)| counts));
     let column = Column { is_numbers };
     let (value, effect) = column.effect(&pooled, counts)?;
     let among = enough.iter().enumerate().filter_map(|(place, (_, one))| {
@@ -72,7 +78,7 @@ pub(super) fn compare(
             .iter()
             .enumerate()
             .filter(|(other, _)| *other != place);
-        let others = sum(others.map(|(_, (_, counts))| *counts));
+        let others = sum(others.map(|(_, (_, counts))| counts));
         Some(column.effect(&others, one)?.1)
     });
     let needed = least_effect.max(BEYOND_REFERENCES * among.fold(0.0, f64::max));
@@ -80,6 +86,11 @@ pub(super) fn compare(
         column.p_value(&pooled, counts, rounds)?
     } else {
         1.0
+    };
+    let interval = if p_value <= SURE_ENOUGH {
+        column.interval(&pooled, counts, (value, effect))
+    } else {
+        None
     };
     let moved = if is_numbers {
         Vec::new()
@@ -92,6 +103,7 @@ pub(super) fn compare(
         statistic: if is_numbers { WASSERSTEIN } else { PSI },
         value,
         effect,
+        interval,
         needed,
         p_value,
         observed,
@@ -125,6 +137,23 @@ impl Column {
         }
         let found = Self::categories(reference, window, ROUNDS_OF_EFFECT)?;
         Some((found.statistic, found.effect))
+    }
+
+    fn interval(
+        self,
+        reference: &Counts,
+        window: &Counts,
+        found: (f64, f64),
+    ) -> Option<(f64, f64)> {
+        let statistic = |reference: &Counts, window: &Counts| {
+            if self.is_numbers {
+                let (before, now) = (distribution(reference)?, distribution(window)?);
+                let deviation = before.standard_deviation();
+                return (deviation > 0.0).then(|| wasserstein(&before, &now) / deviation);
+            }
+            Some(Self::categories(reference, window, 1)?.statistic)
+        };
+        interval(reference, window, found, statistic)
     }
 
     fn p_value(self, reference: &Counts, window: &Counts, rounds: u32) -> Option<f64> {
@@ -189,7 +218,7 @@ fn total(counts: &Counts) -> u64 {
     counts.values().sum()
 }
 
-fn sum<'a>(all: impl Iterator<Item = &'a Counts>) -> Counts {
+pub(super) fn sum<'a>(all: impl Iterator<Item = &'a Counts>) -> Counts {
     let mut sum = Counts::new();
     for counts in all {
         for (name, count) in counts {

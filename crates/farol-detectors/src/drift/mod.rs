@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! rows of a window ──counts of each value, or of each bin of 2 %──▶ Counts ──┬──▶ compare: effect, p ──▶ Benjamini–Hochberg
-//! the same hour of up to 14 days, workdays or weekends ◀── History ◀─────────┘          over columns and segments ──▶ change
+//! its reference: the same hour of up to 14 days, … ◀────── History ◀─────────┘          over columns and segments ──▶ change
 //! ```
 //!
 //! A column is compared with the same hour of days of the same kind, all of them together. Traffic of different days differs
@@ -11,6 +11,7 @@
 
 mod compare;
 mod history;
+mod interval;
 pub mod rows;
 
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::definition::{Method, Unit};
 use crate::unit::{Key, Noticed};
-use compare::{Compared, compare};
+use compare::{Compared, compare, sum};
 use history::History;
 
 /// How often each value, or the middle of each bin of numbers, was there. Numbers are kept by the bits that sort like them.
@@ -63,7 +64,10 @@ impl Drifts {
                 continue;
             };
             let series = self.series.entry(key.clone()).or_default();
-            let references = series.history.like(window.start_us);
+            let references =
+                series
+                    .history
+                    .references(unit.reference, &unit.calendar, window.start_us);
             let least = unit.least_effect_of_rates;
             let is_numbers = watched.method == Method::Numbers;
             let found = compare(is_numbers, &references, counts, least, rounds as u32);
@@ -80,7 +84,9 @@ impl Drifts {
             if let Some(series) = self.series.get_mut(&key) {
                 // What drifts now is not what is usual.
                 let is_usual = series.opened_us.is_none();
-                series.history.push(window.start_us, counts, is_usual);
+                series
+                    .history
+                    .push(unit.reference, window.start_us, counts, is_usual);
             }
         }
         noticed
@@ -127,6 +133,7 @@ impl Drifts {
             statistic: one.statistic,
             p_value: Some(adjusted),
             moved: one.moved.clone(),
+            compared_with: None,
         })
     }
 
@@ -145,8 +152,8 @@ impl Compared {
             observed: self.observed,
             reference: self.reference,
             effect: self.effect,
-            effect_low: f64::NAN,
-            effect_high: f64::NAN,
+            effect_low: self.interval.map_or(f64::NAN, |(low, _)| low),
+            effect_high: self.interval.map_or(f64::NAN, |(_, high)| high),
             reference_span: self.span,
             observations: self.observations,
         }

@@ -11,9 +11,12 @@ use farol_lake::sql::Session;
 use farol_stats::watch::Span;
 use futures::TryStreamExt as _;
 
+use super::compare::sum;
+use super::history::DAYS;
 use super::{Counts, key};
-use crate::definition::{Method, Unit, Watched};
+use crate::definition::{Method, Reference, Unit, Watched};
 use crate::error::DetectorError;
+use crate::finding::Finding;
 use crate::unit::Key;
 
 /// Values of one column and segment that are told apart; the rarest of more are one.
@@ -56,6 +59,58 @@ pub async fn counts(
     }
     found.values_mut().for_each(bounded);
     Ok(found)
+}
+
+/// The counts of a finding's column in what it was compared with, and in its window; `None` where the unit has no such column
+/// or segment any more.
+///
+/// # Errors
+/// Where the rows cannot be read.
+pub async fn compared(
+    session: &Session,
+    unit: &Unit,
+    finding: &Finding,
+) -> Result<Option<(Counts, Counts)>, DetectorError> {
+    let watched = unit
+        .measures
+        .iter()
+        .find(|watched| watched.measure == finding.measure);
+    let (Some(watched), Some(segment)) = (watched, Segment::from_json(&finding.segment, &unit.by))
+    else {
+        return Ok(None);
+    };
+    let alone = Unit {
+        measures: vec![watched.clone()],
+        ..unit.clone()
+    };
+    let key = key(0, segment);
+    let mut before = Vec::new();
+    for span in spans(unit, finding) {
+        before.extend(counts(session, &alone, span).await?.remove(&key));
+    }
+    let now = counts(session, &alone, finding.window).await?.remove(&key);
+    Ok(Some((sum(before.iter()), now.unwrap_or_default())))
+}
+
+/// The times that a finding's window was compared with.
+fn spans(unit: &Unit, finding: &Finding) -> Vec<Span> {
+    let (start_us, calendar) = (finding.window.start_us, &unit.calendar);
+    match unit.reference {
+        Reference::SameHour => (1..=DAYS)
+            .map(|days| calendar.days_before(start_us, days))
+            .filter(|us| calendar.is_day_off(*us) == calendar.is_day_off(start_us))
+            .filter(|us| *us >= finding.reference_span.start_us)
+            .map(|start_us| Span {
+                start_us,
+                end_us: start_us + unit.window_us,
+            })
+            .collect(),
+        Reference::Trailing => vec![Span {
+            start_us: finding.reference_span.start_us,
+            end_us: start_us,
+        }],
+        Reference::Pinned(pinned) => vec![pinned],
+    }
 }
 
 /// What a column is counted as: text as it is, numbers by bins of 2 %, each called by its middle.

@@ -2,7 +2,7 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
-use crate::definition::{Missing, Watched};
+use crate::definition::{Calendar, Missing, Reference, Watched};
 use farol_stats::watch::Direction;
 
 const HOUR_US: i64 = 3_600_000_000;
@@ -19,12 +19,15 @@ fn unit() -> Unit {
         reads: "traces".to_owned(),
         by: vec!["service".to_owned()],
         others: Vec::new(),
+        compare: None,
         window_us: HOUR_US,
         settle_us: 0,
         warm_up_us: 0,
         least_effect_of_rates: 0.1,
         least_effect_of_series: 0.1,
         missing: Missing::Skip,
+        calendar: Calendar::default(),
+        reference: Reference::SameHour,
         measures: vec![
             column("task", Method::Categories),
             column("input_tokens", Method::Numbers),
@@ -97,6 +100,11 @@ fn an_hour_unlike_that_of_other_days_is_drift_and_its_end_is_told() {
         "{evidence:?}"
     );
     assert!(evidence.effect > 0.5);
+    let (low, high) = (evidence.effect_low, evidence.effect_high);
+    assert!(
+        low < evidence.effect && evidence.effect < high && high - low < 0.5,
+        "{evidence:?}"
+    );
 }
 
 #[test]

@@ -1,10 +1,13 @@
-//! Pictures of a finding: a sparkline for a terminal, and an SVG with the series, what was expected, and the alarm.
+//! Pictures of a finding: a sparkline for a terminal, and an SVG with the series, what was expected, and the alarm; of drift
+//! one with both distributions.
 //!
-//! Both are pure functions of a [`Series`].
+//! They are pure functions of a [`Series`], or of [`Distributions`].
 
+mod distributions;
 mod sparkline;
 mod svg;
 
+pub use distributions::{Distributions, Values, distributions};
 pub use sparkline::sparkline;
 pub use svg::svg;
 

@@ -6,31 +6,23 @@ use farol_jobs::time::rfc3339;
 
 use super::Series;
 
-const WIDTH: f64 = 860.0;
-const HEIGHT: f64 = 300.0;
-const LEFT: f64 = 76.0;
-const RIGHT: f64 = 16.0;
-const TOP: f64 = 40.0;
-const BOTTOM: f64 = 40.0;
+pub(super) const WIDTH: f64 = 860.0;
+pub(super) const HEIGHT: f64 = 300.0;
+pub(super) const LEFT: f64 = 76.0;
+pub(super) const RIGHT: f64 = 16.0;
+pub(super) const TOP: f64 = 40.0;
+pub(super) const BOTTOM: f64 = 40.0;
 
 /// The series as a document of its own.
 pub fn svg(series: &Series) -> String {
     let plot = Plot::of(series);
-    let mut out = String::new();
-    // Writing to a string cannot fail.
-    let _ = write!(
-        out,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" \
-         font-family=\"sans-serif\" font-size=\"12\">\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n\
-         <text x=\"{LEFT}\" y=\"22\" font-size=\"14\" fill=\"#1a1a1a\">{}</text>\n",
-        escaped(&series.title)
-    );
+    let mut out = begin(&series.title);
     let end_us = series.ended_us.unwrap_or(plot.to_us);
     band(&mut out, &plot, series.since_us, end_us);
     frame(&mut out, &plot, series);
     let y = plot.y(series.reference);
     let right = WIDTH - RIGHT;
+    // Writing to a string cannot fail.
     let _ = writeln!(
         out,
         "<line x1=\"{LEFT}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"#666666\" stroke-dasharray=\"6 4\"/>\n\
@@ -53,6 +45,17 @@ pub fn svg(series: &Series) -> String {
         TOP - 4.0
     );
     out
+}
+
+/// A document's beginning: its size and its title.
+pub(super) fn begin(title: &str) -> String {
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" \
+         font-family=\"sans-serif\" font-size=\"12\">\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n\
+         <text x=\"{LEFT}\" y=\"22\" font-size=\"14\" fill=\"#1a1a1a\">{}</text>\n",
+        escaped(title)
+    )
 }
 
 /// Where times and values are on the picture.
@@ -154,7 +157,7 @@ fn lines(series: &Series, plot: &Plot) -> Vec<String> {
 }
 
 /// Four digits, as a person reads them.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     let digits = if value == 0.0 {
         0
     } else {
@@ -168,7 +171,7 @@ fn number(value: f64) -> String {
     }
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

@@ -67,3 +67,38 @@ fn nothing_to_show_is_shown_as_nothing() {
     assert_eq!(sparkline(&empty, 60), (String::new(), String::new()));
     assert!(!svg(&empty).contains("NaN"));
 }
+
+fn drawn(values: Values) -> String {
+    distributions(&Distributions {
+        title: "latency_ms of <chat>".to_owned(),
+        values,
+    })
+}
+
+#[test]
+fn two_distributions_of_numbers_are_two_curves_from_none_to_all() {
+    let values = (1..=100).map(|place| (f64::from(place), 3, u64::from(place > 50) * 2));
+    let picture = drawn(Values::Numbers(values.collect()));
+    assert!(picture.starts_with("<svg ") && picture.trim_end().ends_with("</svg>"));
+    assert!(picture.contains("latency_ms of &lt;chat&gt;"));
+    let curves: Vec<_> = picture
+        .lines()
+        .filter(|line| line.contains("stroke-width=\"1.8\""))
+        .collect();
+    assert_eq!(curves.len(), 2);
+    // All of both is at the top, and half of the reference where the window has nothing yet.
+    assert!(curves.iter().all(|curve| curve.contains(" V 40.0\"")));
+    assert!(!drawn(Values::Numbers(Vec::new())).contains("NaN"));
+}
+
+#[test]
+fn two_distributions_of_categories_are_pairs_of_bars_the_largest_first() {
+    let values = (0..40_u64)
+        .map(|place| (format!("task & {place:02}"), 100 - place, place))
+        .collect();
+    let picture = drawn(Values::Categories(values));
+    assert_eq!(picture.matches("text-anchor=\"end\"").count(), 12);
+    let (first, second) = (picture.find("task &amp; 39"), picture.find("task &amp; 38"));
+    assert!(first.is_some() && first < second, "{picture}");
+    assert!(!drawn(Values::Categories(Vec::new())).contains("NaN"));
+}

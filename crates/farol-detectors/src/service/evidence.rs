@@ -31,8 +31,10 @@ pub(crate) async fn enrich(
     let mut tables = Map::new();
     if let Some(job) = job {
         tables.insert(job.table_name(), Value::from(version));
-        let causes = root_causes(session.context(), unit, job, segment, &finding).await?;
-        finding.root_causes = causes.to_string();
+        if unit.compare.is_none() {
+            let causes = root_causes(session.context(), unit, job, segment, &finding).await?;
+            finding.root_causes = causes.to_string();
+        }
     }
     let input = match unit.reads.as_str() {
         TRACES => inputs.open(lake, TRACES).await?,

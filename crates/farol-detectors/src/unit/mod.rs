@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::definition::{Method, Missing, Unit, Watched};
 use crate::drift::{Counts, Drifts};
+use crate::versions::Versions;
 use farol_stats::watch::rate::RateWatch;
 use farol_stats::watch::series::SeriesWatch;
 use farol_stats::watch::volume::Volume;
@@ -49,6 +50,8 @@ pub struct Watches {
     overflowed: bool,
     /// Of columns of events, what they were like before.
     drifts: Drifts,
+    /// Of versions, what is known of each.
+    versions: Versions,
 }
 
 /// Something that was noticed at a window.
@@ -68,6 +71,8 @@ pub struct Noticed {
     pub p_value: Option<f64>,
     /// Of categories, those whose shares changed most.
     pub moved: Vec<Moved>,
+    /// Of a version, the one that it was compared with.
+    pub compared_with: Option<String>,
 }
 
 /// A category whose share changed.
@@ -86,6 +91,9 @@ pub struct Moved {
 impl Watches {
     /// Judges one window: its rows, in any order. What was noticed is in the order of series.
     pub fn judge(&mut self, unit: &Unit, window: Span, rows: &[Row]) -> Vec<Noticed> {
+        if unit.compare.is_some() {
+            return self.versions.judge(unit, window, rows);
+        }
         let mut noticed = Vec::new();
         let terms = self.terms(unit, window);
         let mut seen = BTreeSet::new();
@@ -125,6 +133,7 @@ impl Watches {
             statistic: E_VALUE,
             p_value: None,
             moved: Vec::new(),
+            compared_with: None,
         }
     }
 
@@ -137,6 +146,7 @@ impl Watches {
             threshold: volume.threshold(window.start_us, unit.false_alarms_per_week * share),
             warm_up_us: unit.warm_up_us,
             least_effect,
+            local: unit.calendar.local(window.start_us),
         };
         [
             of(&self.rates, share, unit.least_effect_of_rates),
@@ -208,7 +218,7 @@ impl Watches {
 
     /// How many series are watched.
     pub fn series(&self) -> usize {
-        self.by_series.len() + self.drifts.series()
+        self.by_series.len() + self.drifts.series() + self.versions.series()
     }
 
     /// Judges one window of columns of events, by the counts of their values.
@@ -230,6 +240,7 @@ fn whole(value: f64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::definition::{Calendar, Reference};
     use farol_stats::watch::Direction;
 
     const MINUTE_US: i64 = 60_000_000;
@@ -241,12 +252,15 @@ mod tests {
             reads: "traces".to_owned(),
             by: vec!["service".to_owned()],
             others: Vec::new(),
+            compare: None,
             window_us: MINUTE_US,
             settle_us: 0,
             warm_up_us: 1_440 * MINUTE_US,
             least_effect_of_rates: 0.1,
             least_effect_of_series: 0.2,
             missing,
+            calendar: Calendar::default(),
+            reference: Reference::SameHour,
             measures: vec![Watched {
                 measure: "requests".to_owned(),
                 direction: Direction::Both,

@@ -27,7 +27,7 @@ impl TimeZone {
     }
 
     /// How many seconds its clock is ahead of UTC at an instant.
-    pub(super) fn offset_at(self, second: i64) -> Option<i64> {
+    pub fn offset_at(self, second: i64) -> Option<i64> {
         let instant = DateTime::from_timestamp(second, 0)?.naive_utc();
         let offset = self.0.offset_from_utc_datetime(&instant).fix();
         Some(i64::from(offset.local_minus_utc()))

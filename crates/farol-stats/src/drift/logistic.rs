@@ -14,6 +14,10 @@ use super::rows::Rows;
 
 /// Newton's method doubles the right digits with each step; some ten are usual.
 const STEPS: u32 = 50;
+/// How far the sum of many losses may be off: at the minimum a step is none that rises.
+const ROUNDING: f64 = 1e-12;
+/// After a step so small the next would be smaller than its square: nothing that a double shows.
+const LAST_STEP: f64 = 1e-7;
 
 /// A fitted model.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,21 +42,19 @@ impl Logistic {
         if !both || labels.len() != matrix.nrows() || penalty.is_nan() || penalty <= 0.0 {
             return None;
         }
-        let width = matrix.ncols();
         // The intercept is the last weight.
-        let mut weights = vec![0.0; width + 1];
-        let mut loss = loss_of(matrix, labels, penalty, &weights);
+        let mut weights = vec![0.0; matrix.ncols() + 1];
+        let mut here = Derivatives::at(matrix, labels, penalty, &weights);
         for _ in 0..STEPS {
-            let (gradient, curvature) = derivatives(matrix, labels, penalty, &weights);
-            let step = solve(curvature, gradient)?;
-            let Some((next, next_loss)) = descend(&weights, &step, loss, |weights| {
-                loss_of(matrix, labels, penalty, weights)
+            let step = solve(&here.curvature, &here.gradient)?;
+            let Some((next, there)) = descend(&weights, &step, here.loss, |weights| {
+                Derivatives::at(matrix, labels, penalty, weights)
             }) else {
                 break;
             };
             let moved = step.iter().fold(0.0_f64, |most, part| most.max(part.abs()));
-            (weights, loss) = (next, next_loss);
-            if moved <= 1e-10 {
+            (weights, here) = (next, there);
+            if moved <= LAST_STEP {
                 break;
             }
         }
@@ -71,57 +73,69 @@ impl Logistic {
     }
 }
 
-/// The log-odds of a row of the matrix.
-fn score(matrix: &Array2<f64>, row: usize, weights: &[f64]) -> f64 {
-    let products = matrix.row(row).into_iter().zip(weights).map(|(x, w)| x * w);
-    products.sum::<f64>() + weights[matrix.ncols()]
+/// The loss at some weights, its gradient and its second derivatives, from one pass over the rows.
+struct Derivatives {
+    loss: f64,
+    gradient: Vec<f64>,
+    /// Row after row; only the upper triangle is filled, as the lower is the same.
+    curvature: Vec<f64>,
 }
 
-fn loss_of(matrix: &Array2<f64>, labels: &[bool], penalty: f64, weights: &[f64]) -> f64 {
-    let losses = labels.iter().enumerate().map(|(row, &label)| {
-        let margin = if label { 1.0 } else { -1.0 } * score(matrix, row, weights);
-        // ln(1 + e^−margin) without overflow.
-        (-margin).max(0.0) + (-margin.abs()).exp().ln_1p()
-    });
-    let ridge: f64 = weights[..matrix.ncols()].iter().map(|w| w * w).sum();
-    losses.sum::<f64>() + penalty / 2.0 * ridge
-}
+impl Derivatives {
+    fn at(matrix: &Array2<f64>, labels: &[bool], penalty: f64, weights: &[f64]) -> Self {
+        let size = weights.len();
+        let width = size - 1;
+        let mut found = Self {
+            loss: 0.0,
+            gradient: vec![0.0; size],
+            curvature: vec![0.0; size * size],
+        };
+        // A row, and the 1 that the intercept goes with.
+        let mut values = vec![1.0; size];
+        for (row, &label) in matrix.rows().into_iter().zip(labels) {
+            for (value, from) in values.iter_mut().zip(row) {
+                *value = *from;
+            }
+            found.add(&values, label, weights);
+        }
+        for place in 0..width {
+            found.loss += penalty / 2.0 * weights[place] * weights[place];
+            found.gradient[place] += penalty * weights[place];
+            found.curvature[place * size + place] += penalty;
+        }
+        found
+    }
 
-/// The gradient of the loss and the matrix of its second derivatives.
-fn derivatives(
-    matrix: &Array2<f64>,
-    labels: &[bool],
-    penalty: f64,
-    weights: &[f64],
-) -> (Vec<f64>, Vec<Vec<f64>>) {
-    let width = matrix.ncols();
-    let mut gradient = vec![0.0; width + 1];
-    let mut curvature = vec![vec![0.0; width + 1]; width + 1];
-    for (row, &label) in labels.iter().enumerate() {
-        let chance = 1.0 / (1.0 + (-score(matrix, row, weights)).exp());
-        let (off, spread) = (chance - f64::from(label), chance * (1.0 - chance));
-        let values: Vec<f64> = matrix.row(row).into_iter().copied().chain([1.0]).collect();
-        for (place, x) in values.iter().enumerate() {
-            gradient[place] += off * x;
-            for (sum, y) in curvature[place].iter_mut().zip(&values) {
-                *sum += spread * x * y;
+    fn add(&mut self, values: &[f64], label: bool, weights: &[f64]) {
+        let size = values.len();
+        let score: f64 = values.iter().zip(weights).map(|(x, w)| x * w).sum();
+        // e to the minus of its size, which does not overflow.
+        let small = (-score.abs()).exp();
+        let rare = small / (1.0 + small);
+        let chance = if score >= 0.0 { 1.0 - rare } else { rare };
+        let margin = if label { score } else { -score };
+        self.loss += (-margin).max(0.0) + small.ln_1p();
+        let (off, spread) = (chance - f64::from(label), rare * (1.0 - rare));
+        for (sum, x) in self.gradient.iter_mut().zip(values) {
+            *sum += off * x;
+        }
+        for (place, line) in self.curvature.chunks_exact_mut(size).enumerate() {
+            let scaled = spread * values[place];
+            for (sum, y) in line[place..].iter_mut().zip(&values[place..]) {
+                *sum += scaled * y;
             }
         }
     }
-    for place in 0..width {
-        gradient[place] += penalty * weights[place];
-        curvature[place][place] += penalty;
-    }
-    (gradient, curvature)
 }
 
-/// The weights less the step, or less a half of it and so on until the loss does not rise; `None` where it always does.
+/// The weights less the step, or less a half of it and so on until the loss does not rise; `None` where it always
+/// does.
 fn descend(
     weights: &[f64],
     step: &[f64],
     loss: f64,
-    loss_of: impl Fn(&[f64]) -> f64,
-) -> Option<(Vec<f64>, f64)> {
+    at: impl Fn(&[f64]) -> Derivatives,
+) -> Option<(Vec<f64>, Derivatives)> {
     (0..30).find_map(|halvings| {
         let factor = 0.5_f64.powi(halvings);
         let next: Vec<f64> = weights
@@ -129,14 +143,20 @@ fn descend(
             .zip(step)
             .map(|(w, s)| w - factor * s)
             .collect();
-        let next_loss = loss_of(&next);
-        (next_loss <= loss).then_some((next, next_loss))
+        let there = at(&next);
+        (there.loss <= loss + ROUNDING * loss).then_some((next, there))
     })
 }
 
-/// Solves a symmetric positive definite system by elimination, which needs no pivots then. `None` where it is not one.
-fn solve(mut matrix: Vec<Vec<f64>>, mut right: Vec<f64>) -> Option<Vec<f64>> {
+/// Solves a symmetric positive definite system, given by its upper triangle, by elimination, which needs no pivots then. `None`
+/// where it is not one.
+fn solve(upper: &[f64], right: &[f64]) -> Option<Vec<f64>> {
     let size = right.len();
+    let entry = |row: usize, column: usize| upper[row.min(column) * size + row.max(column)];
+    let mut matrix: Vec<Vec<f64>> = (0..size)
+        .map(|row| (0..size).map(|column| entry(row, column)).collect())
+        .collect();
+    let mut right = right.to_vec();
     for pivot in 0..size {
         let line = matrix[pivot].clone();
         if line[pivot].is_nan() || line[pivot] <= 0.0 {

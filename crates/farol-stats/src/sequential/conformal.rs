@@ -26,6 +26,8 @@ pub const REMEMBERED: usize = 720;
 /// The exponents that are bet on: the smaller, the more is won by the rarest scores alone. Equal stakes.
 const EXPONENTS: [f64; 4] = [0.15, 0.3, 0.5, 0.75];
 
+const STEPS_PER_DOUBLING: f64 = 2048.0;
+
 /// Values are kept below this, so that a detector that is not reset stays a plain number.
 const MOST: f64 = 1e300;
 
@@ -48,14 +50,15 @@ struct Bet {
 /// Scores that depend on the ones just before them are not exchangeable: what is predictable should be taken out first.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ConformalDetector {
-    past: VecDeque<f32>,
+    /// As [`ranked`] makes them, in two bytes each: of thousands of series this is most of what is kept.
+    past: VecDeque<i16>,
     bets: [Bet; EXPONENTS.len()],
 }
 
 impl ConformalDetector {
     /// The share of remembered scores, this one among them, that are as high; `None` for a score that is not finite.
     pub fn p_value(&self, score: f64) -> Option<f64> {
-        let score = finite(score)?;
+        let score = ranked(score)?;
         let as_high = self.past.iter().filter(|past| **past >= score).count();
         Some((as_high + 1) as f64 / (self.past.len() + 1) as f64)
     }
@@ -78,11 +81,14 @@ impl ConformalDetector {
 
     /// Remembers a score without betting on it, as before there is enough to compare with.
     pub fn remember(&mut self, score: f64) {
-        let Some(score) = finite(score) else {
+        let Some(score) = ranked(score) else {
             return;
         };
         if self.past.len() == REMEMBERED {
             self.past.pop_front();
+        } else if self.past.is_empty() {
+            // Not the next power of two.
+            self.past.reserve_exact(REMEMBERED);
         }
         self.past.push_back(score);
     }
@@ -111,10 +117,11 @@ impl ConformalDetector {
     }
 }
 
-/// A score as it is remembered and compared.
-fn finite(score: f64) -> Option<f32> {
-    let score = score as f32;
-    score.is_finite().then_some(score)
+/// A score as it is remembered and compared: in steps of a 2048th of a doubling of 1 + its size, so that scores within 0.04 %
+/// of each other are ties, and those beyond 65,000.
+fn ranked(score: f64) -> Option<i16> {
+    let steps = (STEPS_PER_DOUBLING * score.abs().ln_1p() / std::f64::consts::LN_2).round();
+    score.is_finite().then(|| steps.copysign(score) as i16)
 }
 
 #[cfg(test)]

@@ -32,7 +32,8 @@ const LEARNED_Z: f64 = 3.29;
 /// The interval of an effect: 95 %.
 const EFFECT_Z: f64 = 1.96;
 /// Windows with trials that are remembered, to date a change and to say how large it is.
-const RECENT_MAX: usize = 240;
+const RECENT_MAX: usize = 160;
+const SECOND_US: i64 = 1_000_000;
 /// The average number of trials within an incident until it would seem to be over by chance.
 const END_RUN_LENGTH: f64 = 1e6;
 /// An incident's rate counts as no nearer to 0 or 1 than this.
@@ -43,9 +44,16 @@ const NEVER: f64 = 1e300;
 /// One window's trials.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Counted {
-    start_us: i64,
-    ones: u64,
-    trials: u64,
+    /// Seconds since learning began.
+    after_seconds: u32,
+    ones: u32,
+    trials: u32,
+}
+
+impl Counted {
+    fn start_us(self, learned: &Learned) -> i64 {
+        learned.from_us + i64::from(self.after_seconds) * SECOND_US
+    }
 }
 
 /// What a rate usually is, while it is being learned.
@@ -125,13 +133,14 @@ impl Open {
     /// Takes a window, and says whether the rate is the usual one again rather than the incident's.
     ///
     /// Source: E. S. Page, "Continuous inspection schemes", Biometrika 41 (1954).
-    fn is_over(&mut self, reference: f64, counted: Counted) -> bool {
+    fn is_over(&mut self, reference: f64, counted: Counted, start_us: i64) -> bool {
         let observed = self.observed.clamp(LEAST, 1.0 - LEAST);
-        let (ones, zeros) = (counted.ones as f64, (counted.trials - counted.ones) as f64);
+        let ones = f64::from(counted.ones);
+        let zeros = f64::from(counted.trials) - ones;
         let ratio = ones * (reference / observed).ln()
             + zeros * ((1.0 - reference) / (1.0 - observed)).ln();
         if self.usual <= 0.0 {
-            (self.usual, self.usual_since_us) = (0.0, counted.start_us);
+            (self.usual, self.usual_since_us) = (0.0, start_us);
         }
         self.usual += ratio;
         self.usual >= END_RUN_LENGTH.ln()
@@ -177,16 +186,18 @@ impl RateWatch {
         };
         if self.recent.len() == RECENT_MAX {
             self.recent.pop_front();
+        } else if self.recent.is_empty() {
+            // Not the next power of two: there are thousands of these.
+            self.recent.reserve_exact(RECENT_MAX);
         }
         self.recent.push_back(counted);
+        let (ones, trials) = (u64::from(counted.ones), u64::from(counted.trials));
         let detectors = self.detectors.as_mut()?;
-        detectors
-            .better
-            .observe_window(counted.ones, counted.trials);
+        detectors.better.observe_window(ones, trials);
         if self.open.is_some() {
             return self.end(span);
         }
-        detectors.worse.observe_window(counted.ones, counted.trials);
+        detectors.worse.observe_window(ones, trials);
         if detectors.worse.value() >= terms.threshold {
             return self.alarm(span, terms);
         }
@@ -203,10 +214,12 @@ impl RateWatch {
         let one = ones as f64 / self.dispersion + self.rest.0;
         let (whole, of_them) = (all.floor(), one.floor().min(all.floor()));
         self.rest = (one - of_them, all - whole);
+        let after_us = span.start_us - self.learned.as_ref()?.from_us;
+        // More than four thousand million trials in a window count as so many.
         Some(Counted {
-            start_us: span.start_us,
-            ones: of_them as u64,
-            trials: whole as u64,
+            after_seconds: (after_us / SECOND_US) as u32,
+            ones: of_them as u32,
+            trials: whole as u32,
         })
     }
 
@@ -261,8 +274,9 @@ impl RateWatch {
         let value = detectors.worse.value();
         let since = self.since(detectors.worse.likely_change().unwrap_or(1))?;
         let reference = learned.rate();
-        let ones: u64 = self.recent.range(since..).map(|one| one.ones).sum();
-        let trials: u64 = self.recent.range(since..).map(|one| one.trials).sum();
+        let recent = || self.recent.range(since..);
+        let ones: u64 = recent().map(|one| u64::from(one.ones)).sum();
+        let trials: u64 = recent().map(|one| u64::from(one.trials)).sum();
         let observed = ones as f64 / trials as f64;
         if (angle(observed) - angle(reference)).abs() < terms.least_effect {
             return None;
@@ -275,7 +289,7 @@ impl RateWatch {
             usual_since_us: span.start_us,
         });
         Some(Change::Opened(Evidence {
-            since_us: self.recent.get(since)?.start_us,
+            since_us: self.recent.get(since)?.start_us(learned),
             value,
             threshold: terms.threshold,
             observed,
@@ -296,7 +310,7 @@ impl RateWatch {
         let mut sum = 0;
         let mut place = self.recent.len().checked_sub(1)?;
         loop {
-            sum += self.recent.get(place)?.trials;
+            sum += u64::from(self.recent.get(place)?.trials);
             if sum >= trials || place == 0 {
                 return Some(place);
             }
@@ -314,8 +328,8 @@ impl RateWatch {
             });
         }
         let last = *self.recent.back()?;
-        let reference = self.learned.as_ref()?.rate();
-        if !open.is_over(reference, last) {
+        let learned = self.learned.as_ref()?;
+        if !open.is_over(learned.rate(), last, last.start_us(learned)) {
             self.open = Some(open);
             return None;
         }
@@ -373,6 +387,10 @@ mod tests {
         threshold: 100_000.0,
         warm_up_us: 1_440 * MINUTE_US,
         least_effect: 0.1,
+        local: crate::watch::LocalTime {
+            utc_offset_us: 0,
+            is_holiday: false,
+        },
     };
 
     fn minute(place: i64) -> Span {

@@ -16,12 +16,13 @@ use crate::sequential::conformal::ConformalDetector;
 use crate::series::seasonal::SeasonalBaseline;
 use serde::{Deserialize, Serialize};
 
-use super::{ADOPTED_AFTER_US, Change, Direction, Evidence, Span, Terms};
+use super::{ADOPTED_AFTER_US, Change, Direction, Evidence, LocalTime, Span, Terms};
 
 /// Values whose median gives the scale.
 const SCALE_VALUES: usize = 61;
 /// Windows that are remembered, to date a change and to say how large it is.
 const RECENT_MAX: usize = 40;
+const SECOND_US: i64 = 1_000_000;
 /// Windows within which a change must be believed. What adds up more slowly is hardly told from a day that is a little
 /// unlike the last one; hours are compared with those of other days by drift.
 const SUDDEN_WINDOWS: usize = 30;
@@ -79,7 +80,8 @@ impl Spread {
 /// One window as it was judged.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Judged {
-    start_us: i64,
+    /// Seconds since the first window.
+    after_seconds: u32,
     value: f32,
     expected: f32,
     residual: f32,
@@ -103,6 +105,8 @@ pub struct SeriesWatch {
     first_values: Vec<f32>,
     scale: f64,
     seasonal: SeasonalBaseline,
+    /// The day of the first holiday, by the local clock, since 1970.
+    first_holiday: Option<i64>,
     spread: Spread,
     detector: ConformalDetector,
     recent: VecDeque<Judged>,
@@ -118,6 +122,7 @@ impl SeriesWatch {
             first_values: Vec::new(),
             scale: 0.0,
             seasonal: SeasonalBaseline::default(),
+            first_holiday: None,
             spread: Spread::default(),
             detector: ConformalDetector::default(),
             recent: VecDeque::new(),
@@ -136,11 +141,16 @@ impl SeriesWatch {
             return None;
         }
         // Nothing is learned from what may be an incident: it would become what is usual before it is over.
-        let is_suspect = self.open.is_some() || self.detector.value() >= terms.threshold.sqrt();
-        let score = self.score(span, value, is_suspect)?;
+        let is_unknown = self.open.is_none() && self.is_first_holiday(span, terms.local);
+        let is_suspect =
+            self.open.is_some() || (self.detector.value() >= terms.threshold.sqrt() && !is_unknown);
+        let score = self.score(span, value, is_suspect, terms.local)?;
         if let Some(open) = self.open {
             let p_value = self.detector.p_value(score)?;
             return self.end(open, span, p_value);
+        }
+        if is_unknown {
+            return None;
         }
         if span.end_us - first_us < terms.warm_up_us {
             self.detector.remember(score);
@@ -151,6 +161,12 @@ impl SeriesWatch {
             return None;
         }
         self.alarm(span, evidence, terms)
+    }
+
+    /// Whether the day is the first holiday of the series: what is usual on one is learned from it.
+    fn is_first_holiday(&mut self, span: Span, local: LocalTime) -> bool {
+        let day = (span.start_us + local.utc_offset_us).div_euclid(1_000_000 * DAY_SECONDS);
+        local.is_holiday && *self.first_holiday.get_or_insert(day) == day
     }
 
     fn learn_scale(&mut self, value: f64) {
@@ -172,22 +188,26 @@ impl SeriesWatch {
     }
 
     /// How far the value is from what the clock makes usual, in scales, with what is looked for upwards.
-    fn score(&mut self, span: Span, value: f64, is_suspect: bool) -> Option<f64> {
+    fn score(&mut self, span: Span, value: f64, is_suspect: bool, local: LocalTime) -> Option<f64> {
         let transformed = (value / self.scale).asinh();
-        let seconds = span.start_us.div_euclid(1_000_000);
+        let seconds = (span.start_us + local.utc_offset_us).div_euclid(1_000_000);
+        let holiday = local.is_holiday;
         let known = if is_suspect {
-            self.seasonal.judge_on(seconds, transformed, false)
+            self.seasonal.judge_on(seconds, transformed, holiday)
         } else {
-            self.seasonal.score_on(seconds, transformed, false)
+            self.seasonal.score_on(seconds, transformed, holiday)
         };
         let residual = self.seasonal.residual();
         let score = self.spread.scaled(seconds, residual, is_suspect);
         let expected = (transformed - residual).sinh() * self.scale;
         if self.recent.len() == RECENT_MAX {
             self.recent.pop_front();
+        } else if self.recent.is_empty() {
+            self.recent.reserve_exact(RECENT_MAX);
         }
+        let after_us = span.start_us - self.first_us.unwrap_or(span.start_us);
         self.recent.push_back(Judged {
-            start_us: span.start_us,
+            after_seconds: (after_us / SECOND_US) as u32,
             value: value as f32,
             expected: expected as f32,
             residual: residual as f32,
@@ -232,7 +252,7 @@ impl SeriesWatch {
             usual_since_us: 0,
         });
         let first_us = self.first_us?;
-        let since_us = judged.first()?.start_us;
+        let since_us = first_us + i64::from(judged.first()?.after_seconds) * SECOND_US;
         Some(Change::Opened(Evidence {
             since_us,
             value: evidence,
@@ -309,6 +329,10 @@ mod tests {
         threshold: 200_000.0,
         warm_up_us: 2 * 1_440 * MINUTE_US,
         least_effect: 0.2,
+        local: LocalTime {
+            utc_offset_us: 0,
+            is_holiday: false,
+        },
     };
 
     /// Changes of a latency with a daily rhythm and noise of a tenth, multiplied by what an incident makes of it.
@@ -372,6 +396,46 @@ mod tests {
         assert_eq!(watch(Direction::Decrease, 9_000, drop).len(), 2);
         assert_eq!(watch(Direction::Both, 9_000, drop).len(), 2);
         assert!(watch(Direction::Both, 40_000, |_| 1.0).is_empty());
+    }
+
+    /// Changes of traffic by the clock of a zone, which is at a third on holidays: days 15, 22 and 29.
+    fn holidays(are_told: bool, utc_offset_us: i64) -> Vec<i64> {
+        let mut random = ChaCha8Rng::seed_from_u64(5);
+        let mut watch = SeriesWatch::new(Direction::Decrease);
+        let mut opened = Vec::new();
+        for place in 0..1_440 * 31 {
+            let local = place + utc_offset_us / MINUTE_US;
+            let is_holiday = [15, 22, 29].contains(&local.div_euclid(1_440));
+            let day = (local as f64 / 1_440.0 * std::f64::consts::TAU).sin();
+            let noise: f64 = (0..4).map(|_| random.random::<f64>() - 0.5).sum();
+            let level = if is_holiday { 100.0 } else { 300.0 };
+            let terms = Terms {
+                local: LocalTime {
+                    utc_offset_us: if are_told { utc_offset_us } else { 0 },
+                    is_holiday: is_holiday && are_told,
+                },
+                ..TERMS
+            };
+            let span = Span {
+                start_us: place * MINUTE_US,
+                end_us: (place + 1) * MINUTE_US,
+            };
+            let value = level * (1.0 + 0.3 * day) * (1.0 + 0.1 * noise);
+            if let Some(Change::Opened(_)) = watch.observe(span, value, terms) {
+                opened.push(local.div_euclid(1_440));
+            }
+        }
+        opened
+    }
+
+    #[test]
+    fn a_holiday_is_compared_with_holidays_by_the_clock_of_its_zone() {
+        let offset_us = -3 * 60 * MINUTE_US;
+        assert_eq!(holidays(false, offset_us), [15, 22, 29]);
+        assert!(
+            holidays(true, offset_us).is_empty(),
+            "the first is learned from"
+        );
     }
 
     #[test]

@@ -3,7 +3,8 @@
     pip install numpy==2.3.5 scipy==1.17.1 && python conformal.py > conformal.json
 
 Ranks come from SciPy's percentileofscore over the last 720 scores; the value is written out as the sum over all starts of the
-product of the betting factors since, not by its recurrence. Scores are single precision, as the detector remembers them.
+product of the betting factors since, not by its recurrence. Scores are ranked as the detector remembers them: in steps of a 2048th of
+a doubling of 1 + their size.
 """
 
 import json
@@ -44,8 +45,8 @@ def main() -> None:
         (rng.integers(0, 4, 80).astype(float), list(range(0, 80, 7))),
         (np.concatenate([rng.standard_cauchy(900), 50 + rng.random(8)]), [0, 100, 719, 720, 721, 899, 902, 905, 907]),
     ]:
-        scores = scores.astype(np.float32).astype(float)
-        p = p_values(scores)
+        steps = np.copysign(np.round(2048 * np.log2(1 + np.abs(scores))), scores)
+        p = p_values(np.clip(steps, -32768, 32767))
         cases.append({"scores": scores.tolist(), "p_values": p, "places": places, "expected": values(p, places)})
     print(json.dumps({"cases": cases}))
 

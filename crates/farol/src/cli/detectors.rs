@@ -44,7 +44,7 @@ pub struct DetectRunArgs {
 pub struct DetectExplainArgs {
     /// The finding's id, or the beginning of it
     pub finding: String,
-    /// Draw the series with what was expected and the alarm, as SVG
+    /// Draw the series with what was expected and the alarm, of drift both distributions, as SVG
     #[arg(long, value_name = "FILE.svg")]
     pub plot: Option<PathBuf>,
 }

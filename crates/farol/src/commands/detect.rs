@@ -1,15 +1,18 @@
 //! `farol detect`: what detectors there are, what they would have found, and one finding in full.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use arrow::array::{Array as _, AsArray as _};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, TimeUnit, TimestampMicrosecondType};
-use farol_detectors::picture::{Series, sparkline, svg};
+use farol_detectors::definition::Method;
+use farol_detectors::drift::{self, Counts};
+use farol_detectors::picture::{Distributions, Series, Values, distributions, sparkline, svg};
 use farol_detectors::replay::{Replay, replay};
 use farol_detectors::{DetectorError, Detectors, Finding, finding, status};
 use farol_jobs::time::rfc3339;
-use farol_jobs::views;
+use farol_jobs::{Jobs, views};
 use farol_lake::FINDINGS;
 use farol_lake::sql::Session;
 use futures::TryStreamExt as _;
@@ -227,7 +230,9 @@ async fn explain(context: &Context, arguments: &DetectExplainArgs) -> anyhow::Re
     });
     let series = series(&session, last, unit).await?;
     if let Some(path) = &arguments.plot {
-        plot(path, &series)?;
+        let shown = shown_distributions(context, &jobs, &session, last, &series.title).await?;
+        let picture = shown.map_or_else(|| svg(&series), |shown| distributions(&shown));
+        write(path, &picture)?;
     }
     if context.json {
         output::json(&to_json(last))?;
@@ -240,9 +245,50 @@ async fn explain(context: &Context, arguments: &DetectExplainArgs) -> anyhow::Re
     Ok(Exit::Done)
 }
 
-fn plot(path: &Path, series: &Series) -> anyhow::Result<()> {
+fn write(path: &Path, picture: &str) -> anyhow::Result<()> {
     use anyhow::Context as _;
-    std::fs::write(path, svg(series)).with_context(|| format!("cannot write {}", path.display()))
+    std::fs::write(path, picture).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Of drift, both distributions; `None` of everything else, and where its detector is not there any more.
+async fn shown_distributions(
+    context: &Context,
+    jobs: &Jobs,
+    session: &Session,
+    finding: &Finding,
+    title: &str,
+) -> anyhow::Result<Option<Distributions>> {
+    let detectors = context.detectors(jobs)?;
+    let unit = detectors.get(&finding.detector).and_then(|detector| {
+        let mut units = detector.units.iter();
+        units.find(|unit| unit.job == finding.job && unit.is_drift())
+    });
+    let Some(unit) = unit else { return Ok(None) };
+    let Some((before, now)) = drift::rows::compared(session, unit, finding).await? else {
+        return Ok(None);
+    };
+    let names: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+    let of = |counts: &Counts, name: &String| counts.get(name).copied().unwrap_or(0);
+    let both = names
+        .into_iter()
+        .map(|name| (name.clone(), of(&before, name), of(&now, name)));
+    let is_numbers = unit
+        .measures
+        .iter()
+        .any(|watched| watched.measure == finding.measure && watched.method == Method::Numbers);
+    let values = if is_numbers {
+        let number =
+            |(name, before, now): (String, u64, u64)| Some((name.parse().ok()?, before, now));
+        let mut numbers: Vec<(f64, u64, u64)> = both.filter_map(number).collect();
+        numbers.sort_by(|a, b| a.0.total_cmp(&b.0));
+        Values::Numbers(numbers)
+    } else {
+        Values::Categories(both.collect())
+    };
+    Ok(Some(Distributions {
+        title: title.to_owned(),
+        values,
+    }))
 }
 
 /// The series of a finding, from an hour of windows before it to some after its end.

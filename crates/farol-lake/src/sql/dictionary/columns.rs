@@ -136,7 +136,9 @@ fn finding(column: &str) -> &'static str {
             "Known values: open, ended, adopted (it lasted so long that it is the new level)."
         }
         "detector" => "The detector that found it.",
-        "method" => "How the measure is watched. Known values: rate, series, drift.",
+        "method" => {
+            "How the measure is watched. Known values: rate, series, comparison (of versions), drift."
+        }
         "job" => "The job whose measure it is about.",
         "measure" => "The measure that changed.",
         "direction" => "Which change was looked for. Known values: increase, decrease, both.",
@@ -149,27 +151,29 @@ fn finding(column: &str) -> &'static str {
         }
         "ended_at" => "When it was over. NULL while it goes on.",
         "statistic" => {
-            "What was compared with the threshold. Known values: e_value (evidence against no change); of drift, whose p_value is compared, wasserstein_over_sigma and population_stability_index."
+            "What was compared with the threshold. Known values: e_value (evidence against no change); of drift, whose p_value is compared, wasserstein_over_sigma and population_stability_index; of versions mean_difference_of_versions, on the scale of the least effect."
         }
         "statistic_value" => "The statistic when it was noticed.",
         "threshold" => {
-            "What it was compared with: the average number of observations between two false alarms; of drift, the level of the p_value."
+            "What it was compared with: the average number of observations between two false alarms; of drift, the level of the p_value; of versions, the least difference that is found."
         }
         "p_value" => {
             "The probability of such a statistic without a change. NULL for methods that give evidence instead."
         }
         "observed" => "The measure since the change, in its unit.",
         "reference" => "What it was expected to be, in the measure's unit.",
-        "effect" => "By how much it changed: observed less reference.",
+        "effect" => {
+            "By how much it changed: observed less reference; of drift, what of the statistic is above what no change gives."
+        }
         "effect_low" => "The lower end of the effect's 95 % interval. NULL where it is not known.",
         "effect_high" => "The upper end of that interval.",
         "reference_start" => "Where the reference begins.",
         "reference_end" => "Where the reference ends.",
         "observations" => {
-            "What the observed value is made of: trials of a rate, windows of a series."
+            "What the observed value is made of: trials of a rate, windows of a series, pairs of windows of versions, rows of a column."
         }
         "root_causes" => {
-            "Which further segments explain the change, the best first: a JSON array of objects with segment, share, observed, reference."
+            "Which further segments explain the change, the best first: a JSON array of objects with segment, share, observed, reference; of versions also what it was compared_with."
         }
         "samples" => "Trace ids that show it: a JSON array.",
         "sql" => "A query that shows the measure around the change.",
