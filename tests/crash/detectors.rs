@@ -144,7 +144,7 @@ fn the_same_history_gives_the_same_findings_in_one_go_live_and_through_kills() {
     for point in ["detectors.before_commit", "detectors.after_commit"] {
         for pass in [1, 2] {
             let failpoint = format!("{point}=kill@{pass}");
-            let armed = live.start_with_failpoint(&run, &failpoint);
+            let mut armed = live.start_with_failpoint(&run, &failpoint);
             let began = Instant::now();
             let status = wait_until(&format!("{failpoint} kills"), PATIENCE * 2, || {
                 send(PIECE);

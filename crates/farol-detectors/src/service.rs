@@ -308,7 +308,8 @@ impl Service {
             Some(judged_us) => judged_us,
             None => match self.edge(&unit, "min").await? {
                 Some(first_us) => floor(first_us, unit.window_us),
-                None => return Ok(Vec::new()),
+                // Up to here there was nothing.
+                None => closed_us,
             },
         };
         let end_us = closed_us.min(start_us + WINDOWS_MAX * unit.window_us);

@@ -217,9 +217,26 @@ mod tests {
                 "measure-anomalies",
                 "quality-decline",
                 "request-drift",
-                "traffic-anomalies"
+                "traffic-anomalies",
+                "version-comparison"
             ]
         );
+        let versions = detectors.get("version-comparison").unwrap();
+        let compared = versions.units.iter().flat_map(|unit| &unit.measures);
+        let names: Vec<&str> = compared.map(|watched| watched.measure.as_str()).collect();
+        for (measure, is_mean) in [
+            ("latency_mean_ms", true),
+            ("thumbs_up_ratio", true),
+            ("cost_per_1000_tokens", true),
+            ("latency_p95_ms", false),
+            ("latency_max_ms", false),
+            ("cost_avoided_estimate", false),
+        ] {
+            assert_eq!(names.contains(&measure), is_mean, "{measure}: {names:?}");
+        }
+        for unit in &versions.units {
+            assert_eq!(unit.by.last(), unit.compare.as_ref());
+        }
         let anomalies = detectors.get("measure-anomalies").unwrap();
         let watched: usize = anomalies.units.iter().map(|unit| unit.measures.len()).sum();
         let better = jobs

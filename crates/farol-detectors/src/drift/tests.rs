@@ -102,7 +102,7 @@ fn an_hour_unlike_that_of_other_days_is_drift_and_its_end_is_told() {
     assert!(evidence.effect > 0.5);
     let (low, high) = (evidence.effect_low, evidence.effect_high);
     assert!(
-        low < evidence.effect && evidence.effect < high && high - low < 0.5,
+        low < evidence.effect && evidence.effect < high && high - low < 1.0,
         "{evidence:?}"
     );
 }

@@ -172,10 +172,11 @@ fn versions_that_are_no_worse_are_not_found() {
             from: 4 * A_DAY + seed as i64 % A_DAY,
             ..OLD
         };
-        found += play(8, 0.2, 100 + seed, &[OLD, same]).len();
+        let noticed = play(8, 0.2, 100 + seed, &[OLD, same]);
+        found += told(&noticed).iter().filter(|(_, opened)| *opened).count();
     }
-    // A budget of 0.25 a week, shared by the two measures, would allow 50 in 200 such weeks; the least effect keeps out more.
-    assert_eq!(found, 0);
+    // A budget of 0.25 a week allows 50 in 200 such weeks; the sequence is asymptotic, and the least effect keeps many out.
+    assert!(found <= 10, "{found}");
     let better = Played {
         name: "v2",
         from: 4 * A_DAY,
