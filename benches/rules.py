@@ -60,7 +60,8 @@ class Place:
     def forget(self):
         """Has Kafka delete what was read, so that long histories fit on its disk."""
         known = self.admin.list_topics(timeout=30).topics
-        partitions = [TopicPartition(topic, number) for topic in self.topics if topic in known for number in known[topic].partitions]
+        inputs = self.topics[:len(KINDS)]
+        partitions = [TopicPartition(topic, number) for topic in inputs if topic in known for number in known[topic].partitions]
         ends = self.admin.list_offsets({one: OffsetSpec.latest() for one in partitions})
         until = [TopicPartition(one.topic, one.partition, end.result().offset) for one, end in ends.items()]
         for done in self.admin.delete_records(until).values():

@@ -56,12 +56,11 @@ impl Check<'_> {
                     continue;
                 }
             };
-            match one {
-                Some(one) => found.push(one),
-                None => {
-                    let better = measure.and_then(|measure| measure.better);
-                    self.unfit(word, asked, direction_of(better, looked).is_none());
-                }
+            if let Some(one) = one {
+                found.push(one);
+            } else {
+                let better = measure.and_then(|measure| measure.better);
+                self.unfit(word, asked, direction_of(better, looked).is_none());
             }
         }
         found

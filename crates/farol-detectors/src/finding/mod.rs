@@ -248,30 +248,23 @@ fn sql(unit: &Unit, watched: &Watched, noticed: &Noticed, since_us: i64) -> Stri
         start_us: from_us,
         end_us: noticed.window.end_us,
     };
-    match (
-        &unit.compare,
-        &noticed.compared_with,
-        segment.0.split_last(),
-    ) {
-        (Some(compare), Some(other), Some((Some(version), others))) => {
-            let name = quoted_name(compare);
-            let of = |version: &str| {
-                format!(
-                    "max({measure}) FILTER (WHERE {name} = {})",
-                    quoted_text(version)
-                )
-            };
-            let values = format!("{} AS value, {} AS reference", of(version), of(other));
-            let of_others = Segment(others.to_vec()).to_sql(&unit.by);
-            let rows = measures(unit, &values, range, &of_others);
-            format!("{rows} GROUP BY window_start ORDER BY window_start")
-        }
-        _ => {
-            let values = format!("{measure} AS value");
-            let rows = measures(unit, &values, range, &segment.to_sql(&unit.by));
-            format!("{rows} ORDER BY window_start")
-        }
+    let compared = unit.compare.as_ref().zip(noticed.compared_with.as_ref());
+    if let (Some((compare, other)), Some((Some(version), others))) =
+        (compared, segment.0.split_last())
+    {
+        let name = quoted_name(compare);
+        let of = |version: &str| {
+            let version = quoted_text(version);
+            format!("max({measure}) FILTER (WHERE {name} = {version})")
+        };
+        let values = format!("{} AS value, {} AS reference", of(version), of(other));
+        let of_others = Segment(others.to_vec()).to_sql(&unit.by);
+        let rows = measures(unit, &values, range, &of_others);
+        return format!("{rows} GROUP BY window_start ORDER BY window_start");
     }
+    let values = format!("{measure} AS value");
+    let rows = measures(unit, &values, range, &segment.to_sql(&unit.by));
+    format!("{rows} ORDER BY window_start")
 }
 
 /// Values of a unit's measures in a range.

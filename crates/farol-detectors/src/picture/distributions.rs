@@ -88,8 +88,8 @@ fn curves(out: &mut String, values: &[(f64, u64, u64)]) {
             number(value)
         );
     }
-    let sides: [fn(&(f64, u64, u64)) -> u64; 2] = [|value| value.1, |value| value.2];
-    for (count, color) in sides.into_iter().zip([BEFORE, NOW]) {
+    for (is_window, color) in [(false, BEFORE), (true, NOW)] {
+        let count = |value: &(f64, u64, u64)| if is_window { value.2 } else { value.1 };
         let total: u64 = values.iter().map(count).sum();
         let mut so_far = 0;
         let mut line = format!("M {LEFT} {bottom}");

@@ -110,7 +110,7 @@ impl Versions {
                 .collect();
             for name in names {
                 let value = values.get(&(key.clone(), name.clone())).copied();
-                noticed.extend(compare(series, key, name, value, &held));
+                noticed.extend(compare(series, key, &name, value, &held));
             }
         }
         noticed
@@ -197,7 +197,7 @@ fn reference(series: &BTreeMap<String, Version>, now_us: i64) -> Option<String> 
 fn compare(
     series: &mut BTreeMap<String, Version>,
     key: &Key,
-    name: String,
+    name: &str,
     value: Option<f64>,
     held: &Held<'_>,
 ) -> Option<Noticed> {
@@ -208,7 +208,7 @@ fn compare(
         alpha,
         least,
     } = *held;
-    let version = series.get_mut(&name)?;
+    let version = series.get_mut(name)?;
     let (first_us, last_us) = (version.first_us, version.last_us);
     let mut comparison = version.comparison.take()?;
     comparison.settle_level(alpha);
@@ -228,7 +228,7 @@ fn compare(
         None => {
             let found = comparison.verdict(watched, window, least);
             let Some(evidence) = found else {
-                series.get_mut(&name)?.comparison = Some(comparison);
+                series.get_mut(name)?.comparison = Some(comparison);
                 return None;
             };
             comparison.opened_us = Some(window.start_us);
@@ -237,7 +237,7 @@ fn compare(
         Some(opened_us) => {
             let adopted = window.end_us - opened_us > ADOPTED_AFTER_US;
             if !(is_gone || adopted || comparison.is_over(least)) {
-                series.get_mut(&name)?.comparison = Some(comparison);
+                series.get_mut(name)?.comparison = Some(comparison);
                 return None;
             }
             let adopted = adopted && !is_gone;
@@ -246,7 +246,7 @@ fn compare(
         }
     };
     let mut segment = key.1.clone();
-    segment.0.push(Some(name.clone()));
+    segment.0.push(Some(name.to_owned()));
     let (observed, reference) = comparison.means();
     let noticed = Noticed {
         key: (key.0, segment),
@@ -256,7 +256,7 @@ fn compare(
         statistic: STATISTIC,
         p_value: None,
         moved: vec![Moved {
-            value: name.clone(),
+            value: name.to_owned(),
             observed,
             reference,
             share: 1.0,
@@ -265,7 +265,7 @@ fn compare(
     };
     // One that is over is not begun again; one that is found goes on until it is over.
     if matches!(noticed.change, Change::Opened(_)) {
-        series.get_mut(&name)?.comparison = Some(comparison);
+        series.get_mut(name)?.comparison = Some(comparison);
     }
     Some(noticed)
 }

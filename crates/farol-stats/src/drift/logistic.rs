@@ -98,9 +98,10 @@ impl Derivatives {
             }
             found.add(&values, label, weights);
         }
-        for place in 0..width {
-            found.loss += penalty / 2.0 * weights[place] * weights[place];
-            found.gradient[place] += penalty * weights[place];
+        // The intercept is free.
+        for (place, weight) in weights.iter().enumerate().take(width) {
+            found.loss += penalty / 2.0 * weight * weight;
+            found.gradient[place] += penalty * weight;
             found.curvature[place * size + place] += penalty;
         }
         found
