@@ -12,7 +12,7 @@
 //!
 //! * [`definition`] is what a detector is: [`load`] reads and checks the files.
 //! * [`unit`] feeds the windows of a job to watches: the state machines of [`farol_stats::watch`], over plain numbers.
-//! * [`drift`] compares the values of columns of events with those of the same hour of other days.
+//! * [`drift`] compares the values of columns of events with those of a reference, such as the same hour of other days.
 //! * [`versions`] compares a new version of something with the one that was there before.
 //! * [`finding`] is a row of the table `findings`; [`cause`] says which segment explains a change, [`samples`] which traces
 //!   show it.

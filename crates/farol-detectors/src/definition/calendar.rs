@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDate};
-use farol_jobs::{TimeZone, suggestion};
+use farol_jobs::TimeZone;
 use farol_stats::series::seasonal::weekday;
 use farol_stats::watch::LocalTime;
 use serde_saphyr::Spanned;
@@ -75,6 +75,7 @@ impl Check<'_> {
             return None;
         }
         let days = written.holidays.iter().map(|day| self.day(day));
+        // All of them are read first, so that every mistake is told.
         let holidays = days
             .collect::<Vec<_>>()
             .into_iter()
@@ -86,8 +87,7 @@ impl Check<'_> {
         let found: Result<NaiveDate, _> = written.value.parse();
         let Ok(day) = found else {
             let message = format!("`{}` is not a day", written.value);
-            let help = suggestion(&written.value, ["2026-12-25"]);
-            self.say(written, message, Some(help));
+            self.say(written, message, Some("write it as 2026-12-25".to_owned()));
             return None;
         };
         Some(

@@ -41,7 +41,7 @@
 //! columns: [task, model, input_tokens, latency_ms]
 //! by: [service]
 //! window: 1h
-//! reference: same_hour         # same_hour, trailing, or a pinned time: 2026-11-02T00:00:00Z/2026-11-09T00:00:00Z
+//! reference: same_hour         # of days of its kind; trailing: of all days; or of a time: 2026-11-02T00:00:00Z/2026-11-09T00:00:00Z
 //! least_effect: 0.1            # of the Population Stability Index, or in standard deviations
 //! ```
 

@@ -10,7 +10,6 @@ use farol_stats::drift::wasserstein_test::{wasserstein_asymptotic_test, wasserst
 use farol_stats::watch::Span;
 
 use super::Counts;
-use super::history::Known;
 use super::interval::interval;
 use crate::unit::Moved;
 
@@ -23,8 +22,6 @@ const BEYOND_REFERENCES: f64 = 1.5;
 /// Draws that tell the mean of a statistic without change.
 const ROUNDS_OF_EFFECT: u32 = 200;
 const SEED: u64 = 1;
-/// Beyond this p-value there is no alarm, and no interval is needed.
-const SURE_ENOUGH: f64 = 0.05;
 /// Categories that a finding names.
 const MOVED_MAX: usize = 5;
 
@@ -58,7 +55,7 @@ pub(super) struct Compared {
 /// Compares a window with its references; `None` where there are too few of either.
 pub(super) fn compare(
     is_numbers: bool,
-    references: &[Known],
+    references: &[(i64, &Counts)],
     counts: &Counts,
     least_effect: f64,
     rounds: u32,
@@ -70,7 +67,7 @@ pub(super) fn compare(
     if enough.len() < REFERENCES_MIN || total(counts) < VALUES_MIN {
         return None;
     }
-    let pooled = sum(enough.iter().map(|(_, counts)| counts));
+    let pooled = sum(enough.iter().map(|(_, counts)| *counts));
     let column = Column { is_numbers };
     let (value, effect) = column.effect(&pooled, counts)?;
     let among = enough.iter().enumerate().filter_map(|(place, (_, one))| {
@@ -78,19 +75,17 @@ pub(super) fn compare(
             .iter()
             .enumerate()
             .filter(|(other, _)| *other != place);
-        let others = sum(others.map(|(_, (_, counts))| counts));
+        let others = sum(others.map(|(_, (_, counts))| *counts));
         Some(column.effect(&others, one)?.1)
     });
     let needed = least_effect.max(BEYOND_REFERENCES * among.fold(0.0, f64::max));
-    let p_value = if effect >= needed {
-        column.p_value(&pooled, counts, rounds)?
+    let (p_value, interval) = if effect >= needed {
+        (
+            column.p_value(&pooled, counts, rounds)?,
+            column.interval(&pooled, counts, (value, effect)),
+        )
     } else {
-        1.0
-    };
-    let interval = if p_value <= SURE_ENOUGH {
-        column.interval(&pooled, counts, (value, effect))
-    } else {
-        None
+        (1.0, None)
     };
     let moved = if is_numbers {
         Vec::new()

@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! rows of a window ──counts of each value, or of each bin of 2 %──▶ Counts ──┬──▶ compare: effect, p ──▶ Benjamini–Hochberg
-//! its reference: the same hour of up to 14 days, … ◀────── History ◀─────────┘          over columns and segments ──▶ change
+//! the same hour of other days: its reference ◀──────────── History ◀─────────┘          over columns and segments ──▶ change
 //! ```
 //!
-//! A column is compared with the same hour of days of the same kind, all of them together. Traffic of different days differs
-//! without anything being wrong, so beside significance and an effect worth having, the effect must be half as large again as
-//! any that one of those days has against the others.
+//! A column is compared with its reference: the same hour of the last two weeks' days of its kind, of all of them, or of a time
+//! that does not move; all of these days together. Traffic of different days differs without anything being wrong, so beside significance and an
+//! effect worth having, the effect must be half as large again as any that one of those days has against the others. An
+//! incident that lasts becomes what is usual, but for a reference that does not move: there it is open until the column is
+//! back.
 
 mod compare;
 mod history;
@@ -21,9 +23,9 @@ use farol_stats::drift::decision::benjamini_hochberg;
 use farol_stats::watch::{ADOPTED_AFTER_US, Change, Evidence, Span};
 use serde::{Deserialize, Serialize};
 
-use crate::definition::{Method, Unit};
+use crate::definition::{Method, Reference, Unit};
 use crate::unit::{Key, Noticed};
-use compare::{Compared, compare, sum};
+use compare::{Compared, compare};
 use history::History;
 
 /// How often each value, or the middle of each bin of numbers, was there. Numbers are kept by the bits that sort like them.
@@ -78,7 +80,7 @@ impl Drifts {
         let mut noticed = Vec::new();
         for ((key, one), adjusted) in compared.iter().zip(adjusted) {
             let is_alarm = adjusted <= level && one.effect >= one.needed;
-            noticed.extend(self.decide(key, window, one, adjusted, level, is_alarm));
+            noticed.extend(self.decide(unit, key, window, one, adjusted, level, is_alarm));
         }
         for (key, counts) in counts {
             if let Some(series) = self.series.get_mut(&key) {
@@ -92,8 +94,10 @@ impl Drifts {
         noticed
     }
 
+    #[expect(clippy::too_many_arguments, reason = "what one comparison is held to")]
     fn decide(
         &mut self,
+        unit: &Unit,
         key: &Key,
         window: Span,
         one: &Compared,
@@ -102,12 +106,13 @@ impl Drifts {
         is_alarm: bool,
     ) -> Option<Noticed> {
         let series = self.series.get_mut(key)?;
+        let may_be_adopted = !matches!(unit.reference, Reference::Pinned(_));
         let (opened_us, change) = match series.opened_us {
             None if is_alarm => {
                 series.opened_us = Some(window.start_us);
                 (window.start_us, Change::Opened(one.evidence(window, level)))
             }
-            Some(opened_us) if window.end_us - opened_us > ADOPTED_AFTER_US => {
+            Some(opened_us) if may_be_adopted && window.end_us - opened_us > ADOPTED_AFTER_US => {
                 *series = Series::default();
                 let ended = Change::Ended {
                     ended_us: window.end_us,

@@ -12,9 +12,9 @@ use farol_stats::watch::Span;
 use futures::TryStreamExt as _;
 
 use super::compare::sum;
-use super::history::DAYS;
+use super::history::times;
 use super::{Counts, key};
-use crate::definition::{Method, Reference, Unit, Watched};
+use crate::definition::{Method, Unit, Watched};
 use crate::error::DetectorError;
 use crate::finding::Finding;
 use crate::unit::Key;
@@ -62,7 +62,8 @@ pub async fn counts(
 }
 
 /// The counts of a finding's column in what it was compared with, and in its window; `None` where the unit has no such column
-/// or segment any more.
+/// or segment any more. Windows of other incidents, which a comparison leaves out, are among them: it is what it was like, and
+/// not the last digit of what was judged.
 ///
 /// # Errors
 /// Where the rows cannot be read.
@@ -85,32 +86,16 @@ pub async fn compared(
     };
     let key = key(0, segment);
     let mut before = Vec::new();
-    for span in spans(unit, finding) {
-        before.extend(counts(session, &alone, span).await?.remove(&key));
+    let (known, window_us) = (finding.reference_span, finding.window.start_us);
+    for start_us in times(unit.reference, &unit.calendar, window_us) {
+        if (known.start_us..=known.end_us).contains(&start_us) {
+            let end_us = start_us + unit.window_us;
+            let span = Span { start_us, end_us };
+            before.extend(counts(session, &alone, span).await?.remove(&key));
+        }
     }
     let now = counts(session, &alone, finding.window).await?.remove(&key);
     Ok(Some((sum(before.iter()), now.unwrap_or_default())))
-}
-
-/// The times that a finding's window was compared with.
-fn spans(unit: &Unit, finding: &Finding) -> Vec<Span> {
-    let (start_us, calendar) = (finding.window.start_us, &unit.calendar);
-    match unit.reference {
-        Reference::SameHour => (1..=DAYS)
-            .map(|days| calendar.days_before(start_us, days))
-            .filter(|us| calendar.is_day_off(*us) == calendar.is_day_off(start_us))
-            .filter(|us| *us >= finding.reference_span.start_us)
-            .map(|start_us| Span {
-                start_us,
-                end_us: start_us + unit.window_us,
-            })
-            .collect(),
-        Reference::Trailing => vec![Span {
-            start_us: finding.reference_span.start_us,
-            end_us: start_us,
-        }],
-        Reference::Pinned(pinned) => vec![pinned],
-    }
 }
 
 /// What a column is counted as: text as it is, numbers by bins of 2 %, each called by its middle.

@@ -7,7 +7,7 @@ use farol_stats::watch::Direction;
 
 const HOUR_US: i64 = 3_600_000_000;
 
-fn unit() -> Unit {
+fn unit(reference: Reference) -> Unit {
     let column = |name: &str, method: Method| Watched {
         measure: name.to_owned(),
         direction: Direction::Both,
@@ -27,7 +27,7 @@ fn unit() -> Unit {
         least_effect_of_series: 0.1,
         missing: Missing::Skip,
         calendar: Calendar::default(),
-        reference: Reference::SameHour,
+        reference,
         measures: vec![
             column("task", Method::Categories),
             column("input_tokens", Method::Numbers),
@@ -43,7 +43,16 @@ fn run(
     factor: impl Fn(i64) -> f64,
     mix: impl Fn(i64) -> f64,
 ) -> Vec<(i64, usize, Change)> {
-    let unit = unit();
+    run_with(Reference::SameHour, hours, factor, mix)
+}
+
+fn run_with(
+    reference: Reference,
+    hours: i64,
+    factor: impl Fn(i64) -> f64,
+    mix: impl Fn(i64) -> f64,
+) -> Vec<(i64, usize, Change)> {
+    let unit = unit(reference);
     let mut random = ChaCha8Rng::seed_from_u64(11);
     let mut drifts = Drifts::default();
     let mut changes = Vec::new();
@@ -129,4 +138,49 @@ fn what_stays_becomes_usual() {
         ),
         "{told:?}"
     );
+}
+
+#[test]
+fn all_days_are_the_reference_where_that_is_asked_for() {
+    // 1970 began on a Thursday: the weekend of the second week is days 9 and 10.
+    let on_weekends = |hour: i64| {
+        if [9, 10].contains(&(hour / 24)) {
+            2.0
+        } else {
+            1.0
+        }
+    };
+    assert!(run_with(Reference::SameHour, 24 * 11, on_weekends, |_| 0.5).is_empty());
+    let changes = run_with(Reference::Trailing, 24 * 11, on_weekends, |_| 0.5);
+    let opened = changes
+        .iter()
+        .filter(|(_, _, change)| matches!(change, Change::Opened(_)));
+    let opened: Vec<_> = opened.map(|(hour, place, _)| (*hour, *place)).collect();
+    assert_eq!(opened, [(9 * 24, 1)]);
+    assert!(run_with(Reference::Trailing, 24 * 20, |_| 1.0, |_| 0.5).is_empty());
+}
+
+#[test]
+fn a_time_that_does_not_move_stays_the_reference() {
+    let pinned = Reference::Pinned(Span {
+        start_us: 2 * 24 * HOUR_US,
+        end_us: 6 * 24 * HOUR_US,
+    });
+    // Before it and in it nothing is compared; what comes two weeks after it still is, and what stays is not adopted.
+    let changes = run_with(
+        pinned,
+        24 * 40,
+        |hour| match hour / 24 {
+            0..2 => 3.0,
+            30..33 => 2.0,
+            _ => 1.0,
+        },
+        |_| 0.5,
+    );
+    let told: Vec<_> = changes
+        .iter()
+        .map(|(hour, place, change)| (*hour, *place, matches!(change, Change::Opened(_))))
+        .collect();
+    assert_eq!(told, [(30 * 24, 1, true), (33 * 24, 1, false)]);
+    assert!(!matches!(changes[1].2, Change::Ended { adopted: true, .. }));
 }

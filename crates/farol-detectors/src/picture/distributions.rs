@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::svg::{BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, begin, escaped, number};
+use super::svg::{BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, axes, begin, escaped, label, number};
 
 const BEFORE: &str = "#888888";
 const NOW: &str = "#0b5fa5";
@@ -54,55 +54,90 @@ pub fn distributions(shown: &Distributions) -> String {
     out
 }
 
+/// Where numbers and shares are on the picture.
+struct Scale {
+    is_logarithmic: bool,
+    low: f64,
+    width: f64,
+}
+
+impl Scale {
+    fn of(first: f64, last: f64) -> Self {
+        let is_logarithmic = first > 0.0 && last / first > LOGARITHMIC_FROM;
+        let ends = [first, last].map(|end| if is_logarithmic { end.ln() } else { end });
+        Self {
+            is_logarithmic,
+            low: ends[0],
+            width: (ends[1] - ends[0]).max(f64::MIN_POSITIVE),
+        }
+    }
+
+    fn x(&self, value: f64) -> f64 {
+        let scaled = if self.is_logarithmic {
+            value.ln()
+        } else {
+            value
+        };
+        LEFT + (scaled - self.low) / self.width * (WIDTH - LEFT - RIGHT)
+    }
+
+    fn middle(&self) -> f64 {
+        let middle = self.low + self.width / 2.0;
+        if self.is_logarithmic {
+            middle.exp()
+        } else {
+            middle
+        }
+    }
+}
+
+fn y(share: f64) -> f64 {
+    HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
+}
+
 fn curves(out: &mut String, values: &[(f64, u64, u64)]) {
     let (Some(first), Some(last)) = (values.first(), values.last()) else {
         return;
     };
-    let is_logarithmic = first.0 > 0.0 && last.0 / first.0 > LOGARITHMIC_FROM;
-    let scaled = |value: f64| if is_logarithmic { value.ln() } else { value };
-    let (low, high) = (scaled(first.0), scaled(last.0));
-    let width = (high - low).max(f64::MIN_POSITIVE);
-    let x = |value: f64| LEFT + (scaled(value) - low) / width * (WIDTH - LEFT - RIGHT);
-    let y = |share: f64| HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM);
-    let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
+    let scale = Scale::of(first.0, last.0);
+    axes(out);
+    for percent in [0, 50, 100] {
+        let y = y(f64::from(percent) / 100.0) + 4.0;
+        label(out, (LEFT - 6.0, y), "end", &format!("{percent} %"));
+    }
+    for (value, anchor) in [
+        (first.0, "start"),
+        (scale.middle(), "middle"),
+        (last.0, "end"),
+    ] {
+        let at = (scale.x(value), HEIGHT - BOTTOM + 18.0);
+        label(out, at, anchor, &number(value));
+    }
+    let reference = values.iter().map(|value| (value.0, value.1));
+    curve(out, &scale, reference, BEFORE);
+    let window = values.iter().map(|value| (value.0, value.2));
+    curve(out, &scale, window, NOW);
+}
+
+/// The shares at or below each value, as steps.
+fn curve(
+    out: &mut String,
+    scale: &Scale,
+    counts: impl Iterator<Item = (f64, u64)> + Clone,
+    color: &str,
+) {
+    let total: u64 = counts.clone().map(|(_, count)| count).sum();
+    let mut so_far = 0;
+    let mut line = format!("M {LEFT} {}", HEIGHT - BOTTOM);
+    for (value, count) in counts {
+        so_far += count;
+        let share = so_far as f64 / total.max(1) as f64;
+        let _ = write!(line, " H {:.1} V {:.1}", scale.x(value), y(share));
+    }
     let _ = writeln!(
         out,
-        "<path d=\"M {LEFT} {TOP} V {bottom} H {right}\" fill=\"none\" stroke=\"#999999\"/>"
+        "<path d=\"{line}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"1.8\"/>"
     );
-    for percent in [0, 50, 100] {
-        let _ = writeln!(
-            out,
-            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"#444444\">{percent} %</text>",
-            LEFT - 6.0,
-            y(f64::from(percent) / 100.0) + 4.0
-        );
-    }
-    let middle = f64::midpoint(low, high);
-    let middle = if is_logarithmic { middle.exp() } else { middle };
-    for (value, anchor) in [(first.0, "start"), (middle, "middle"), (last.0, "end")] {
-        let _ = writeln!(
-            out,
-            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\" fill=\"#444444\">{}</text>",
-            x(value),
-            bottom + 18.0,
-            number(value)
-        );
-    }
-    for (is_window, color) in [(false, BEFORE), (true, NOW)] {
-        let count = |value: &(f64, u64, u64)| if is_window { value.2 } else { value.1 };
-        let total: u64 = values.iter().map(count).sum();
-        let mut so_far = 0;
-        let mut line = format!("M {LEFT} {bottom}");
-        for value in values {
-            so_far += count(value);
-            let share = so_far as f64 / total.max(1) as f64;
-            let _ = write!(line, " H {:.1} V {:.1}", x(value.0), y(share));
-        }
-        let _ = writeln!(
-            out,
-            "<path d=\"{line}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"1.8\"/>"
-        );
-    }
 }
 
 fn bars(out: &mut String, values: &[(String, u64, u64)]) {

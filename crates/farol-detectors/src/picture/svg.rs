@@ -58,6 +58,15 @@ pub(super) fn begin(title: &str) -> String {
     )
 }
 
+/// The two axes.
+pub(super) fn axes(out: &mut String) {
+    let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
+    let _ = writeln!(
+        out,
+        "<path d=\"M {LEFT} {TOP} V {bottom} H {right}\" fill=\"none\" stroke=\"#999999\"/>"
+    );
+}
+
 /// Where times and values are on the picture.
 struct Plot {
     from_us: i64,
@@ -107,37 +116,27 @@ fn band(out: &mut String, plot: &Plot, from_us: i64, to_us: i64) {
 }
 
 fn frame(out: &mut String, plot: &Plot, series: &Series) {
-    let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
-    let _ = writeln!(
-        out,
-        "<path d=\"M {LEFT} {TOP} V {bottom} H {right}\" fill=\"none\" stroke=\"#999999\"/>"
-    );
+    axes(out);
     for value in [plot.low, f64::midpoint(plot.low, plot.high), plot.high] {
-        let _ = writeln!(
-            out,
-            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"#444444\">{}</text>",
-            LEFT - 6.0,
-            plot.y(value) + 4.0,
-            number(value)
-        );
+        let at = (LEFT - 6.0, plot.y(value) + 4.0);
+        label(out, at, "end", &number(value));
     }
     if let Some(unit) = &series.unit {
-        let _ = writeln!(
-            out,
-            "<text x=\"6\" y=\"{:.1}\" fill=\"#444444\">{}</text>",
-            TOP - 6.0,
-            escaped(unit)
-        );
+        label(out, (6.0, TOP - 6.0), "start", unit);
     }
     for (time_us, anchor) in [(plot.from_us, "start"), (plot.to_us, "end")] {
-        let _ = writeln!(
-            out,
-            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\" fill=\"#444444\">{}</text>",
-            plot.x(time_us),
-            HEIGHT - BOTTOM + 18.0,
-            rfc3339(time_us)
-        );
+        let at = (plot.x(time_us), HEIGHT - BOTTOM + 18.0);
+        label(out, at, anchor, &rfc3339(time_us));
     }
+}
+
+/// A text at a place, which is its start, its middle or its end.
+pub(super) fn label(out: &mut String, (x, y): (f64, f64), anchor: &str, text: &str) {
+    let _ = writeln!(
+        out,
+        "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" fill=\"#444444\">{}</text>",
+        escaped(text)
+    );
 }
 
 /// The points of each unbroken piece of the line: where a value is not known, there is none.

@@ -165,13 +165,7 @@ impl Watches {
     ) -> Option<Change> {
         if !self.by_series.contains_key(key) {
             if self.by_series.len() >= SERIES_MAX {
-                if !self.overflowed {
-                    tracing::warn!(
-                        unit = unit.app_id(),
-                        "more than {SERIES_MAX} series; those that came last are not watched"
-                    );
-                }
-                self.overflowed = true;
+                tell_of_too_many(unit, &mut self.overflowed);
                 return None;
             }
             let watch = match watched.method {
@@ -229,6 +223,16 @@ impl Watches {
         counts: BTreeMap<Key, Counts>,
     ) -> Vec<Noticed> {
         self.drifts.judge(unit, window, counts)
+    }
+}
+
+/// Says, once for a unit, that not all of its series are watched.
+pub(crate) fn tell_of_too_many(unit: &Unit, overflowed: &mut bool) {
+    if !std::mem::replace(overflowed, true) {
+        tracing::warn!(
+            unit = unit.app_id(),
+            "more than {SERIES_MAX} series; those that came last are not watched"
+        );
     }
 }
 

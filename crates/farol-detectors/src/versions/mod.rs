@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::definition::{Calendar, Unit, Watched};
 use crate::unit::rows::Row;
-use crate::unit::{Key, Moved, Noticed, SERIES_MAX};
+use crate::unit::{Key, Moved, Noticed, SERIES_MAX, tell_of_too_many};
 use pairs::{Comparison, DAY_US, Windows};
 
 /// Windows that a version must have had in the week before another came, to be what that one is compared with.
@@ -53,6 +53,8 @@ pub struct Versions {
     first_us: Option<i64>,
     /// When the comparisons of the last week began.
     began: VecDeque<i64>,
+    /// Whether there were more series than are compared.
+    overflowed: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -82,6 +84,7 @@ impl Versions {
                 };
                 let key = (place, segment);
                 if self.series.len() >= SERIES_MAX && !self.series.contains_key(&key) {
+                    tell_of_too_many(unit, &mut self.overflowed);
                     continue;
                 }
                 let series = self.series.entry(key.clone()).or_default();
@@ -164,8 +167,9 @@ fn take(
         };
         if series.len() >= VERSIONS_MAX {
             let oldest = series.iter().min_by_key(|(_, version)| version.last_us);
-            let oldest = oldest.map(|(name, _)| name.clone());
-            oldest.and_then(|name| series.remove(&name));
+            if let Some(name) = oldest.map(|(name, _)| name.clone()) {
+                series.remove(&name);
+            }
         }
         begins = reference.is_some();
         let version = Version {
@@ -235,12 +239,13 @@ fn compare(
             (window.start_us, Change::Opened(evidence))
         }
         Some(opened_us) => {
-            let adopted = window.end_us - opened_us > ADOPTED_AFTER_US;
+            // One that was taken back is not what there is now, however long ago it was found.
+            let is_in_use = last_us == window.start_us;
+            let adopted = is_in_use && window.end_us - opened_us > ADOPTED_AFTER_US;
             if !(is_gone || adopted || comparison.is_over(least)) {
                 series.get_mut(name)?.comparison = Some(comparison);
                 return None;
             }
-            let adopted = adopted && !is_gone;
             let ended_us = if is_gone { last_us } else { window.end_us };
             (opened_us, Change::Ended { ended_us, adopted })
         }

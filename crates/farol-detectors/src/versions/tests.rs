@@ -212,6 +212,6 @@ fn a_version_that_is_taken_back_ends_its_finding() {
     let Change::Ended { ended_us, adopted } = noticed[1].change else {
         panic!("{noticed:?}");
     };
-    assert!(!adopted || ended_us > 0);
-    assert!(ended_us <= (5 * A_DAY + 60) * QUARTER_US);
+    assert!(!adopted, "it is not what there is now");
+    assert_eq!(ended_us, (4 * A_DAY + 59) * QUARTER_US);
 }
