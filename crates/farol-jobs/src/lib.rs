@@ -18,6 +18,7 @@
 //! * [`pooled`] is a range of partials in one piece, to ask what a measure is without some segment.
 //! * [`explain`] says how a job's SQL is planned and what it costs.
 //! * [`rollup`] keeps partials merged into hours and days, for views of wide windows.
+//! * [`identity`] makes ids of what findings and actions are about.
 //! * [`views`] is what SQL sees, [`dictionary`] what it means; [`progress`] how far each job is; [`compact`] keeps
 //!   partials few.
 //!
@@ -37,6 +38,7 @@ pub mod explain;
 mod grain;
 mod health;
 mod held_back;
+pub mod identity;
 mod inputs;
 pub mod join;
 mod nearby;

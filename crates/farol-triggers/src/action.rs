@@ -4,14 +4,13 @@
 //! tables it was read from, never of the clock, and is kept in the `actions` table as it will be published.
 
 use serde_json::{Value, json};
-use xxhash_rust::xxh3::xxh3_128;
 
 use crate::condition::Compared;
 use crate::lifecycle::{Cause, Decided, State, Transition};
 use crate::rule::Rule;
-use farol_jobs::duration;
 use farol_jobs::segment::{Segment, quoted_name, quoted_text, text_list};
 use farol_jobs::time::rfc3339;
+use farol_jobs::{duration, identity};
 
 /// The kind of action that this version decides.
 pub const ALERT: &str = "alert";
@@ -80,7 +79,7 @@ impl Message<'_> {
     /// Makes the row. Its place in the order is the caller's to give.
     pub fn action(self) -> Action {
         let segment_text = self.segment.to_string();
-        let alert_id = hash(&[self.rule, &segment_text]);
+        let alert_id = identity::of_parts(&[self.rule, &segment_text]);
         let window_us = self.decided.window_us;
         let revision = self.decided.revision;
         let Transition {
@@ -96,7 +95,7 @@ impl Message<'_> {
             state.as_str(),
             severity.as_str(),
         ];
-        let action_id = hash(&[
+        let action_id = identity::of_parts(&[
             self.rule,
             &segment_text,
             &window_us.to_string(),
@@ -188,16 +187,6 @@ pub fn measure_sql(rule: &Rule, segment: &Segment, window_us: i64, measure: &str
         rfc3339(window_us),
         segment.to_sql(&rule.by),
     )
-}
-
-/// 128 bits over the parts, as hexadecimal digits. Parts cannot run into each other.
-fn hash(parts: &[&str]) -> String {
-    let mut bytes = Vec::new();
-    for part in parts {
-        bytes.extend((part.len() as u64).to_le_bytes());
-        bytes.extend(part.as_bytes());
-    }
-    format!("{:032x}", xxh3_128(&bytes))
 }
 
 /// Whether the window's rows can have samples to show.

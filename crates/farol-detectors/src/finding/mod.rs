@@ -4,9 +4,8 @@ mod rows;
 
 use farol_jobs::segment::{quoted_name, quoted_text, text_list};
 use farol_jobs::time::rfc3339;
-use farol_jobs::{Segment, duration};
+use farol_jobs::{Segment, duration, identity};
 use serde_json::{Value, json};
-use xxhash_rust::xxh3::xxh3_128;
 
 use crate::definition::{Unit, Watched};
 use crate::drift;
@@ -232,7 +231,7 @@ pub(crate) fn finding_id(unit: &Unit, noticed: &Noticed) -> String {
         .map_or("", |watched| watched.measure.as_str());
     let segment = noticed.key.1.to_json(&unit.by).to_string();
     let opened = noticed.opened_us.to_string();
-    hash(&[&unit.detector, &unit.job, measure, &segment, &opened])
+    identity::of_parts(&[&unit.detector, &unit.job, measure, &segment, &opened])
 }
 
 /// The query that shows a finding.
@@ -278,14 +277,4 @@ fn measures(unit: &Unit, values: &str, range: Span, filter: &str) -> String {
         rfc3339(range.start_us),
         rfc3339(range.end_us),
     )
-}
-
-/// 128 bits over the parts, as hexadecimal digits. Parts cannot run into each other.
-fn hash(parts: &[&str]) -> String {
-    let mut bytes = Vec::new();
-    for part in parts {
-        bytes.extend((part.len() as u64).to_le_bytes());
-        bytes.extend(part.as_bytes());
-    }
-    format!("{:032x}", xxh3_128(&bytes))
 }
