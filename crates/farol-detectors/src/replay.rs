@@ -10,13 +10,11 @@ use farol_lake::Lake;
 use farol_lake::sql::Session;
 
 use crate::definition::Detectors;
-use crate::drift;
 use crate::error::DetectorError;
 use crate::finding::{self, Finding};
 use crate::samples::Inputs;
 use crate::service::{edge_sql, enrich, first_number};
-use crate::unit::rows::each_window;
-use crate::unit::{Noticed, Watches};
+use crate::unit::{Watches, range};
 use farol_stats::watch::{Change, Span};
 
 /// How far before a range learning begins at the earliest, in microseconds: four weeks.
@@ -68,30 +66,14 @@ pub async fn replay(
         let (Some(first_us), Some(last_us)) = (first, last) else {
             continue;
         };
-        let range = Span {
+        let span = Span {
             start_us: floor(first_us.max(from_us - HISTORY_US), unit.window_us),
             end_us: floor(to_us, unit.window_us)
                 .min(floor(last_us, unit.window_us) + unit.window_us),
         };
         let mut watches = Watches::default();
-        let mut noticed: Vec<Noticed> = Vec::new();
-        if unit.is_drift() {
-            for start_us in (range.start_us..range.end_us).step_by(unit.window_us as usize) {
-                let window = Span {
-                    start_us,
-                    end_us: start_us + unit.window_us,
-                };
-                let counts = drift::rows::counts(&session, unit, window).await?;
-                noticed.extend(watches.judge_columns(unit, window, counts));
-                done.windows += 1;
-            }
-        } else {
-            each_window(&session, unit, range, |window, rows| {
-                noticed.extend(watches.judge(unit, window, rows));
-                done.windows += 1;
-            })
-            .await?;
-        }
+        let noticed = range::judge(&session, unit, &mut watches, span).await?;
+        done.windows += ((span.end_us - span.start_us) / unit.window_us).max(0) as u64;
         done.series += watches.series();
         let mut open = std::collections::HashMap::new();
         for noticed in &noticed {

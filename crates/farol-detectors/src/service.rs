@@ -14,26 +14,25 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use datafusion::logical_expr::{col, lit};
-use fail::fail_point;
-use farol_jobs::segment::quoted_name;
 use farol_jobs::time::{floor, now_us};
 use farol_jobs::{Jobs, Progress, views};
 use farol_lake::sql::Session;
-use farol_lake::{Commit, FINDINGS, Lake, LakeError, Marks, Outcome, Step, Table, TableSpec};
+use farol_lake::{FINDINGS, Lake, LakeError, Marks, Table, TableSpec};
 
 use crate::definition::{Detectors, Unit};
-use crate::drift;
 use crate::error::DetectorError;
 use crate::finding::{self, Finding};
 use crate::samples::Inputs;
 use crate::state;
-use crate::unit::Noticed;
-use crate::unit::rows::each_window;
+use crate::unit::range;
 use farol_stats::watch::{Change, Span};
 
+mod commit;
+mod edges;
 mod evidence;
 mod work;
 
+pub(crate) use edges::{edge_sql, first_number};
 pub(crate) use evidence::enrich;
 use work::Work;
 pub(crate) use work::closed_id;
@@ -317,24 +316,8 @@ impl Service {
             work.judged_us = Some(start_us);
             return Ok(Vec::new());
         }
-        let range = Span { start_us, end_us };
-        let mut noticed: Vec<Noticed> = Vec::new();
-        let watches = &mut work.watches;
-        if unit.is_drift() {
-            for start_us in (start_us..end_us).step_by(unit.window_us as usize) {
-                let window = Span {
-                    start_us,
-                    end_us: start_us + unit.window_us,
-                };
-                let counts = drift::rows::counts(&self.session, &unit, window).await?;
-                noticed.extend(watches.judge_columns(&unit, window, counts));
-            }
-        } else {
-            each_window(&self.session, &unit, range, |window, rows| {
-                noticed.extend(watches.judge(&unit, window, rows));
-            })
-            .await?;
-        }
+        let span = Span { start_us, end_us };
+        let noticed = range::judge(&self.session, &unit, &mut work.watches, span).await?;
         work.judged_us = Some(end_us);
         let told_us = work.told_us.unwrap_or(i64::MIN);
         let mut found = Vec::new();
@@ -367,114 +350,6 @@ impl Service {
         }
         Ok(found)
     }
-
-    async fn commit(
-        &mut self,
-        marks: Marks,
-        mut works: Vec<Work>,
-        mut found: Vec<Finding>,
-    ) -> Result<Stepped, DetectorError> {
-        found.sort_by(|a, b| {
-            let key = |one: &Finding| (one.window.end_us, one.finding_id.clone(), one.revision);
-            key(a).cmp(&key(b))
-        });
-        let next = marks.get(NEXT_FINDING).copied().unwrap_or(0);
-        for (place, finding) in found.iter_mut().enumerate() {
-            finding.sequence = next + place as i64;
-        }
-        let mut uploads = Vec::new();
-        if !found.is_empty() {
-            let batch = finding::to_batch(&found)?;
-            uploads.push(self.findings.upload(None, vec![batch]).await?);
-        }
-        let from = marks.get(STEP).copied();
-        let mut to = vec![
-            (STEP.to_owned(), from.unwrap_or(0) + 1),
-            (NEXT_FINDING.to_owned(), next + found.len() as i64),
-        ];
-        let mut old = Vec::new();
-        for work in &mut works {
-            let Some(judged_us) = work.judged_us else {
-                continue;
-            };
-            to.push((
-                closed_id(&work.unit),
-                judged_us.max(work.told_us.unwrap_or(judged_us)),
-            ));
-            if work.is_state_due(STATE_EVERY_US) {
-                state::put(&self.findings, &work.unit, judged_us, &work.watches).await?;
-                to.push((work::state_id(&work.unit), judged_us));
-                old.extend(work.stated_us.map(|us| (work.unit.clone(), us)));
-                work.stated_us = Some(judged_us);
-            }
-            work.told_us = work.told_us.max(Some(judged_us));
-        }
-        let step = Step {
-            guard: STEP.to_owned(),
-            from,
-            marks: to.clone(),
-        };
-        let commit = Commit::append(vec![step], uploads);
-        fail_point!("detectors.before_commit", |_| Err(
-            DetectorError::Failpoint("detectors.before_commit")
-        ));
-        let outcome = self.findings.commit(&commit).await?;
-        fail_point!("detectors.after_commit", |_| Err(DetectorError::Failpoint(
-            "detectors.after_commit"
-        )));
-        if let Outcome::Overtaken { .. } = outcome {
-            return Ok(Stepped::Overtaken);
-        }
-        for (unit, us) in old {
-            state::delete(&self.findings, &unit, us).await;
-        }
-        for finding in &found {
-            let detector = finding.detector.clone();
-            metrics::counter!("farol_findings_total", "detector" => detector).increment(1);
-            tracing::info!(
-                detector = finding.detector,
-                measure = finding.measure,
-                segment = finding.segment,
-                state = finding.state.as_str(),
-                "found"
-            );
-        }
-        let mut known = marks;
-        known.extend(to);
-        self.works = Some((known, works));
-        Ok(Stepped::Advanced {
-            findings: found.len(),
-        })
-    }
-}
-
-/// The query for the first or last time of what a unit reads.
-pub(crate) fn edge_sql(unit: &Unit, which: &str) -> String {
-    if unit.is_drift() {
-        let table = quoted_name(&unit.reads);
-        return format!("SELECT CAST({which}(event_time) AS BIGINT) FROM {table}");
-    }
-    let job = quoted_name(&unit.job);
-    format!("SELECT CAST({which}(window_start) AS BIGINT) FROM partials.{job}")
-}
-
-/// The number that a query gives in its first row.
-pub(crate) async fn first_number(
-    session: &Session,
-    sql: &str,
-) -> Result<Option<i64>, DetectorError> {
-    use arrow::array::{Array as _, AsArray as _};
-    use arrow::datatypes::Int64Type;
-    use futures::TryStreamExt as _;
-
-    let (_, mut batches) = session.query(sql).await?;
-    while let Some(batch) = batches.try_next().await? {
-        if batch.num_rows() > 0 {
-            let column = batch.column(0).as_primitive::<Int64Type>();
-            return Ok(column.is_valid(0).then(|| column.value(0)));
-        }
-    }
-    Ok(None)
 }
 
 /// Whether an error is this unit's alone, rather than the lake's.

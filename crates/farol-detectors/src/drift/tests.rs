@@ -164,7 +164,7 @@ fn all_days_are_the_reference_where_that_is_asked_for() {
 fn a_time_that_does_not_move_stays_the_reference() {
     let pinned = Reference::Pinned(Span {
         start_us: 2 * 24 * HOUR_US,
-        end_us: 6 * 24 * HOUR_US,
+        end_us: 12 * 24 * HOUR_US,
     });
     // Before it and in it nothing is compared; what comes two weeks after it still is, and what stays is not adopted.
     let changes = run_with(

@@ -6,6 +6,7 @@
 //!
 //! [`Watches`] is all that is remembered between windows, and is pure: rows in, what was noticed out.
 
+pub(crate) mod range;
 pub mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
