@@ -72,8 +72,12 @@ impl IsotonicCalibration {
         else {
             return self.probabilities.last().copied();
         };
+        if score >= *right {
+            return Some(*above);
+        }
         let (left, below) = (self.scores[after - 1], self.probabilities[after - 1]);
-        Some(below + (above - below) * ((score - left) / (right - left)))
+        // Rounding must not carry it past the step that follows, or the function would fall there.
+        Some((below + (above - below) * ((score - left) / (right - left))).min(*above))
     }
 }
 
@@ -107,6 +111,17 @@ mod tests {
         let fitted = IsotonicCalibration::fit(&[0.4], &[true]).unwrap();
         assert_eq!(fitted.probability(f64::NAN), None);
         assert_eq!(fitted.probability(-3.0), Some(1.0));
+    }
+
+    #[test]
+    fn rounding_does_not_make_it_fall() {
+        // 1/9 + (2/3 - 1/9) is more than 2/3 in binary.
+        let steps = IsotonicCalibration {
+            scores: vec![0.0, 1.0, 2.0],
+            probabilities: vec![1.0 / 9.0, 2.0 / 3.0, 2.0 / 3.0],
+        };
+        assert_eq!(steps.probability(1.0), Some(2.0 / 3.0));
+        assert_eq!(steps.probability(1.5), Some(2.0 / 3.0));
     }
 
     proptest! {
