@@ -15,7 +15,7 @@ use rand::Rng;
 use rand::seq::index::sample;
 use rand_distr::StandardNormal;
 
-use super::distribution::{Distribution, Step};
+use super::distribution::Distribution;
 use super::resampling::{Null, Resampling};
 use super::wasserstein::wasserstein;
 
@@ -99,7 +99,7 @@ pub fn wasserstein_asymptotic_test(
     resampling: Resampling,
 ) -> Option<WassersteinTest> {
     let scale = noise_scale(reference, window);
-    let pooled = pooled_function(reference, window);
+    let pooled: Vec<(f64, f64)> = pooled_function(reference, window).collect();
     let null = resampling.draw(|generator| {
         // The bridge's area depends on its own end, so the walk is kept until that is known.
         let mut walk = Vec::with_capacity(pooled.len());
@@ -133,7 +133,6 @@ pub fn wasserstein_asymptotic_test(
 /// deviation. Derived from the central limit theorem, so it is for large samples.
 pub fn wasserstein_expected(reference: &Distribution, window: &Distribution) -> f64 {
     let area: f64 = pooled_function(reference, window)
-        .iter()
         .map(|(at, gap)| (at * (1.0 - at)).sqrt() * gap)
         .sum();
     (2.0 / std::f64::consts::PI).sqrt() * noise_scale(reference, window) * area
@@ -145,15 +144,17 @@ fn noise_scale(reference: &Distribution, window: &Distribution) -> f64 {
 }
 
 /// The pooled distribution function at each value, with the gap to the next value; the last, at 1, has no gap.
-fn pooled_function(reference: &Distribution, window: &Distribution) -> Vec<(f64, f64)> {
+fn pooled_function<'a>(
+    reference: &'a Distribution,
+    window: &'a Distribution,
+) -> impl Iterator<Item = (f64, f64)> + 'a {
     let all = (reference.count() + window.count()) as f64;
-    let steps: Vec<Step> = reference.walk(window).collect();
-    let gaps = steps.windows(2).map(|pair| pair[1].value - pair[0].value);
-    steps
-        .iter()
-        .zip(gaps.chain(std::iter::once(0.0)))
-        .map(|(step, gap)| ((step.reference + step.window) as f64 / all, gap))
-        .collect()
+    let mut steps = reference.walk(window).peekable();
+    std::iter::from_fn(move || {
+        let step = steps.next()?;
+        let gap = steps.peek().map_or(0.0, |next| next.value - step.value);
+        Some(((step.reference + step.window) as f64 / all, gap))
+    })
 }
 
 #[cfg(test)]
