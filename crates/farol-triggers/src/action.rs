@@ -73,6 +73,8 @@ pub(crate) struct Message<'a> {
     pub error: Option<&'a str>,
     /// What a detector found.
     pub finding: Option<Value>,
+    /// How many events it stands for, where it is about single events.
+    pub count: Option<u64>,
 }
 
 impl Message<'_> {
@@ -122,6 +124,7 @@ impl Message<'_> {
                 "cause": cause,
                 "error": self.error,
                 "finding": self.finding,
+                "count": self.count,
             },
         });
         Action {
@@ -172,6 +175,7 @@ pub fn action(rule: &Rule, segment: &Segment, decided: &Decided, evidence: &Evid
         runbook: rule.runbook.as_deref(),
         error: None,
         finding: None,
+        count: None,
     };
     message.action()
 }

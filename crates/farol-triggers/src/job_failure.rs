@@ -116,6 +116,7 @@ impl JobFailures {
             runbook: None,
             error,
             finding: None,
+            count: None,
         };
         Ok(Some(message.action()))
     }

@@ -10,7 +10,7 @@
 //! * [`lifecycle`] is the state machine of one rule and segment, a pure function over windows.
 //! * [`service`] steps: reads what is new, decides, commits; [`run`] plays it as a role.
 //! * `evidence` is what supports a decision: what was compared, and the traces that show it.
-//! * `on_findings` makes alerts of what detectors found.
+//! * `on_findings` makes alerts of what detectors found, [`on_events`] of single rows of a table.
 //! * `job_failure` tells of jobs that fail, as no rule can.
 //! * [`action`](mod@action) is what is decided, with its evidence and its message; `outbox` keeps it in the lake.
 //! * [`publisher`] sends the outbox to Kafka, in order, each action once.
@@ -27,6 +27,7 @@ mod history;
 mod job_failure;
 pub mod lifecycle;
 mod look;
+pub mod on_events;
 mod on_findings;
 mod outbox;
 #[cfg(test)]
@@ -42,4 +43,4 @@ pub use catalog::catalog;
 pub use error::TriggerError;
 pub use farol_detectors::Health;
 pub use role::{RunOptions, run};
-pub use rule::{Rule, Rules, Sources, load};
+pub use rule::{EventRule, Rule, Rules, Sources, load};

@@ -99,6 +99,7 @@ fn schema() -> Value {
         "since": said(time(), "the start of the state's first window"),
         "error": said(json!({"type": ["string", "null"]}), "what a failing job says (rule job-failing)"),
         "finding": said(json!({"type": ["object", "null"], "additionalProperties": true}), "what a detector found (rules on findings): its id, detector, job, measure, segment, since, effect with its interval, statistic and threshold, root causes, and how many findings of the alert are open"),
+        "count": said(json!({"type": ["integer", "null"]}), "how many events it stands for (rules on single events)"),
         "cause": said(json!({"enum": Cause::ALL.map(Cause::as_str)}), "changed: a transition; renotified: it lasts; withdrawn: late data took an earlier message back"),
     }));
     let mut schema = object(&json!({

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fail::fail_point;
 use farol_jobs::{Jobs, views};
 use farol_lake::sql::Session;
-use farol_lake::{ACTIONS, Commit, Lake, LakeError, Marks, Outcome, Step, Table, TableSpec};
+use farol_lake::{ACTIONS, Commit, Lake, Marks, Outcome, Step, Table, TableSpec};
 
 use crate::action::{Action, action};
 use crate::book::Book;
@@ -21,9 +21,10 @@ use crate::error::TriggerError;
 use crate::evidence::evidence;
 use crate::job_failure::JobFailures;
 use crate::look::{Changes, Look, Partials};
+use crate::on_events::EventRules;
 use crate::on_findings::FindingRules;
 use crate::outbox::{self, MARKS, NEXT_ACTION, STEP};
-use crate::rule::{Rule, Rules};
+use crate::rule::Rules;
 use farol_detectors::samples::Inputs;
 use farol_jobs::time::{floor, now_us};
 
@@ -58,6 +59,7 @@ pub struct Service {
     inputs: Inputs,
     failures: JobFailures,
     on_findings: FindingRules,
+    on_events: EventRules,
     /// The number of the first action that was not read.
     read_to: i64,
     /// The marks of the `actions` table, as the facts were read; `None`: they are to be read.
@@ -94,6 +96,7 @@ impl Service {
             inputs: Inputs::default(),
             failures: JobFailures::default(),
             on_findings: FindingRules::new(rules),
+            on_events: EventRules::new(rules),
             read_to: 0,
             marks: None,
         })
@@ -125,10 +128,9 @@ impl Service {
             self.take(&action);
         }
         self.on_findings.forget();
+        self.on_events.forget(&marks);
         for book in &mut self.books {
-            book.stale = true;
-            let closed = marks.get(&closed_id(&book.rule)).copied();
-            book.closed_us = book.closed_us.max(closed);
+            book.resume(&marks);
         }
         self.marks = Some(marks.clone());
         Ok(marks)
@@ -138,6 +140,7 @@ impl Service {
         self.read_to = self.read_to.max(action.sequence + 1);
         self.failures.take(action);
         self.on_findings.take(action);
+        self.on_events.take(action);
         let book = self
             .books
             .iter_mut()
@@ -174,20 +177,11 @@ impl Service {
                 Ok(Some((closed_us, actions))) => {
                     self.books[place].failure = None;
                     decisions.actions.extend(actions);
-                    if marks
-                        .get(&closed_id(&rule))
-                        .is_none_or(|known| *known < closed_us)
-                    {
-                        decisions.marks.push((closed_id(&rule), closed_us));
-                        decisions.marks.push((rule.app_id(), look.version));
-                    }
+                    let moved = self.books[place].progress(marks, closed_us, look.version);
+                    decisions.marks.extend(moved);
                 }
                 Ok(None) => {}
-                Err(error) if of_the_rule(&error) => {
-                    tracing::error!(rule = rule.name, "a rule failed, the others go on: {error}");
-                    metrics::counter!("farol_trigger_errors_total").increment(1);
-                    self.books[place].fail(error.to_string());
-                }
+                Err(error) if error.is_of_the_rule() => self.books[place].fail(&error),
                 Err(error) => return Err(error),
             }
             if decisions.actions.len() >= ACTIONS_MAX {
@@ -201,6 +195,12 @@ impl Service {
         decisions.actions.extend(failing);
         let (found, moved) = self
             .on_findings
+            .decide(&self.lake, marks, self.max_age_us)
+            .await?;
+        decisions.actions.extend(found);
+        decisions.marks.extend(moved);
+        let (found, moved) = self
+            .on_events
             .decide(&self.lake, marks, self.max_age_us)
             .await?;
         decisions.actions.extend(found);
@@ -296,14 +296,8 @@ impl Service {
 
     /// Rules that could not be evaluated when they were last tried, and why.
     pub fn failed(&self) -> Vec<String> {
-        let told = |book: &Book| {
-            Some(format!(
-                "rule {}: {}",
-                book.rule.name,
-                book.failure.as_ref()?.reason
-            ))
-        };
-        self.books.iter().filter_map(told).collect()
+        let on_jobs = self.books.iter().filter_map(Book::failed);
+        on_jobs.chain(self.on_events.failed()).collect()
     }
 
     async fn commit(
@@ -367,20 +361,4 @@ impl Service {
             actions: decisions.actions.len(),
         })
     }
-}
-
-/// The application id of the end of a rule's evaluated windows.
-pub(crate) fn closed_id(rule: &Rule) -> String {
-    format!("{}#closed_us", rule.app_id())
-}
-
-/// Whether an error is this rule's alone, rather than the lake's.
-fn of_the_rule(error: &TriggerError) -> bool {
-    matches!(
-        error,
-        TriggerError::TooManyRows { .. }
-            | TriggerError::Query(_)
-            | TriggerError::Arrow(_)
-            | TriggerError::Lake(LakeError::Query(_))
-    )
 }

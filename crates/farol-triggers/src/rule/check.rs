@@ -46,6 +46,7 @@ impl Check<'_> {
     fn rule(&mut self, stem: &str, written: &RuleFile, catalog: &Catalog) -> Option<Rule> {
         self.name(stem, &written.name);
         self.action(written.action.as_ref());
+        self.only_of_events(written);
         let (name, job) = self.job(&written.on, catalog)?;
         let window_us = self.window(written.window.as_ref(), job)?;
         let by = self.by(&written.by, job)?;
@@ -124,11 +125,7 @@ impl Check<'_> {
         }
         let known = catalog.jobs.keys().map(String::as_str);
         let help = suggestion(&on.value, known);
-        let message = match on.value.as_str() {
-            "traces" => "this version has no rules on single events, only on jobs and on findings"
-                .to_owned(),
-            other => format!("there is no job `{other}`"),
-        };
+        let message = format!("there is no job `{}`", on.value);
         self.say(on, message, Some(help));
         None
     }

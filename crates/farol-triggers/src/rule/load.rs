@@ -9,19 +9,35 @@ use farol_jobs::DefinitionError;
 use super::catalog::Catalog;
 use super::check::understand;
 use super::file::read;
-use super::findings;
 use super::place::Source;
-use super::{FindingRule, Rule};
+use super::{EventRule, FindingRule, Rule};
+use super::{events, findings};
 
 /// The rules that are part of Farol: name, YAML.
-const SHIPPED: [(&str, &str); 3] = [
+const SHIPPED: [(&str, &str); 7] = [
+    (
+        "dead-letters",
+        include_str!("../../../../pipelines/triggers/dead-letters.yaml"),
+    ),
     (
         "error-rate-high",
         include_str!("../../../../pipelines/triggers/error-rate-high.yaml"),
     ),
     (
+        "expensive-call",
+        include_str!("../../../../pipelines/triggers/expensive-call.yaml"),
+    ),
+    (
         "findings-open",
         include_str!("../../../../pipelines/triggers/findings-open.yaml"),
+    ),
+    (
+        "identifier-leaked",
+        include_str!("../../../../pipelines/triggers/identifier-leaked.yaml"),
+    ),
+    (
+        "jailbreak-answered",
+        include_str!("../../../../pipelines/triggers/jailbreak-answered.yaml"),
     ),
     (
         "latency-p95-high",
@@ -52,6 +68,7 @@ pub struct Sources {
 pub struct Rules {
     on_jobs: BTreeMap<String, Arc<Rule>>,
     on_findings: BTreeMap<String, Arc<FindingRule>>,
+    on_events: BTreeMap<String, Arc<EventRule>>,
 }
 
 impl Rules {
@@ -65,6 +82,11 @@ impl Rules {
         self.on_findings.values()
     }
 
+    /// The rules on single events, by name.
+    pub fn on_events(&self) -> impl Iterator<Item = &Arc<EventRule>> {
+        self.on_events.values()
+    }
+
     /// The rule on measures of that name.
     pub fn get(&self, name: &str) -> Option<&Arc<Rule>> {
         self.on_jobs.get(name)
@@ -76,6 +98,7 @@ impl Rules {
             .on_jobs
             .keys()
             .chain(self.on_findings.keys())
+            .chain(self.on_events.keys())
             .cloned()
             .collect();
         names.sort();
@@ -125,6 +148,15 @@ pub fn load(sources: &Sources, catalog: &Catalog) -> Result<Rules, Vec<Definitio
             }
             continue;
         }
+        if events::is_on_events(source) {
+            match events::understand(&name, source) {
+                Ok(rule) => {
+                    rules.on_events.insert(name, Arc::new(rule));
+                }
+                Err(found) => errors.extend(found),
+            }
+            continue;
+        }
         match understand(&name, &file, &text, catalog) {
             Ok(rule) => {
                 rules.on_jobs.insert(name, Arc::new(rule));
@@ -132,7 +164,7 @@ pub fn load(sources: &Sources, catalog: &Catalog) -> Result<Rules, Vec<Definitio
             Err(found) => errors.extend(explained(found, &name, &file, &text, catalog)),
         }
     }
-    let count = rules.on_jobs.len() + rules.on_findings.len();
+    let count = rules.names().len();
     if count > RULES_MAX {
         let dir = sources.dir.join("triggers");
         let message = format!("there are {count} rules; {RULES_MAX} are the most");
@@ -292,10 +324,7 @@ mod tests {
             builtin: true,
         };
         let rules = load(&sources, &catalog()).unwrap();
-        assert_eq!(
-            rules.names(),
-            ["error-rate-high", "findings-open", "latency-p95-high"]
-        );
+        assert_eq!(rules.names(), SHIPPED.map(|(name, _)| name));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod catalog;
 mod check;
+pub(crate) mod events;
 mod file;
 mod findings;
 mod load;
@@ -14,6 +15,7 @@ mod place;
 use crate::condition::{Condition, Past, Row, Type};
 
 pub use catalog::{Catalog, Job};
+pub use events::EventRule;
 pub use findings::FindingRule;
 #[cfg(test)]
 pub(crate) use load::understand_text;
