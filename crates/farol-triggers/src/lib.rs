@@ -11,7 +11,7 @@
 //! * [`service`] steps: reads what is new, decides, commits; [`run`] plays it as a role.
 //! * `evidence` is what supports a decision: what was compared, and the traces that show it.
 //! * `on_findings` makes alerts of what detectors found, [`on_events`] of single rows of a table.
-//! * `job_failure` tells of jobs that fail, as no rule can.
+//! * `job_failure` tells of jobs that fail and `ingest_stall` of input that is not read, as no rule can.
 //! * [`action`](mod@action) is what is decided, with its evidence and its message; `outbox` keeps it in the lake.
 //! * [`publisher`] sends the outbox to Kafka, in order, each action once.
 //! * [`replay`](mod@replay) shows when a rule would have fired.
@@ -23,7 +23,9 @@ mod closing;
 pub mod condition;
 mod error;
 mod evidence;
+mod failing;
 mod history;
+mod ingest_stall;
 mod job_failure;
 pub mod lifecycle;
 mod look;
@@ -42,5 +44,6 @@ pub mod status;
 pub use catalog::catalog;
 pub use error::TriggerError;
 pub use farol_detectors::Health;
+pub use ingest_stall::{InputStanding, Unread};
 pub use role::{RunOptions, run};
 pub use rule::{EventRule, Rule, Rules, Sources, load};

@@ -19,6 +19,7 @@ use crate::book::Book;
 use crate::closing::{closed, due, everything, present};
 use crate::error::TriggerError;
 use crate::evidence::evidence;
+use crate::ingest_stall::{IngestStalls, InputStanding};
 use crate::job_failure::JobFailures;
 use crate::look::{Changes, Look, Partials};
 use crate::on_events::EventRules;
@@ -58,6 +59,7 @@ pub struct Service {
     partials: Partials,
     inputs: Inputs,
     failures: JobFailures,
+    stalls: IngestStalls,
     on_findings: FindingRules,
     on_events: EventRules,
     /// The number of the first action that was not read.
@@ -73,7 +75,7 @@ struct Decisions {
 }
 
 impl Service {
-    /// Opens the `actions` table, and creates it where there is none.
+    /// Opens the `actions` table, and creates it where there is none. Without a standing of the input nothing is said of ingest.
     ///
     /// # Errors
     /// Where the lake cannot be read or written.
@@ -82,6 +84,7 @@ impl Service {
         jobs: &Jobs,
         rules: &Rules,
         max_age_us: i64,
+        standing: Option<InputStanding>,
     ) -> Result<Self, TriggerError> {
         let actions = lake.table(ACTIONS, &TableSpec::actions()).await?;
         let session = Session::open(lake).await?;
@@ -95,6 +98,7 @@ impl Service {
             partials: Partials::default(),
             inputs: Inputs::default(),
             failures: JobFailures::default(),
+            stalls: IngestStalls::new(standing),
             on_findings: FindingRules::new(rules),
             on_events: EventRules::new(rules),
             read_to: 0,
@@ -139,6 +143,7 @@ impl Service {
     fn take(&mut self, action: &Action) {
         self.read_to = self.read_to.max(action.sequence + 1);
         self.failures.take(action);
+        self.stalls.take(action);
         self.on_findings.take(action);
         self.on_events.take(action);
         let book = self
@@ -193,6 +198,7 @@ impl Service {
             .decide(&self.lake, &self.jobs, &mut self.partials)
             .await?;
         decisions.actions.extend(failing);
+        decisions.actions.extend(self.stalls.decide());
         let (found, moved) = self
             .on_findings
             .decide(&self.lake, marks, self.max_age_us)

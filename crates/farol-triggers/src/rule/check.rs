@@ -99,9 +99,11 @@ impl Check<'_> {
             let message = format!("`{}` is not a name", name.value);
             let help = "use letters, digits, `-`, `_` and `.`".to_owned();
             self.say(name, message, Some(help));
-        } else if name.value == crate::job_failure::RULE {
+        } else if [crate::job_failure::RULE, crate::ingest_stall::RULE]
+            .contains(&name.value.as_str())
+        {
             let message = format!(
-                "`{}` is what Farol itself tells failing jobs under",
+                "`{}` is what Farol itself tells of its own parts under",
                 name.value
             );
             self.say(name, message, Some("give it another name".to_owned()));
