@@ -22,6 +22,9 @@ use crate::look::Partials;
 /// The name under which it is told. No rule of a file can have it.
 pub(crate) const RULE: &str = "job-failing";
 
+/// Where a person reads what to do.
+const RUNBOOK: &str = "docs/runbooks/job-failing.md";
+
 /// How often what jobs note is read.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -103,7 +106,7 @@ impl JobFailures {
             width_us: job.window().micros(),
             decided: &decided,
             evidence: evidence.to_json(None),
-            runbook: None,
+            runbook: Some(RUNBOOK),
             error,
             finding: None,
             count: None,
