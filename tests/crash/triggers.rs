@@ -20,7 +20,7 @@ const RULE: &str = "name: errors\non: performance\nwindow: 10s\nby: [service]\n\
     when: error_rate > 0.3 AND requests >= 5\nseverity: critical\n";
 
 /// A rule on single events beside it.
-const EVENT_RULE: &str = "name: dear\non: traces\nby: [service]\nwhen: cost_usd > 10\nwithin: 1m\n";
+const EVENT_RULE: &str = "name: dear\non: traces\nby: [service]\nwhen: cost > 10\nwithin: 1m\n";
 
 /// Every so many windows, two minutes, a few calls are dear.
 const DEAR_EVERY: usize = 12;

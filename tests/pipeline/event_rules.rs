@@ -14,7 +14,7 @@ use crate::harness::{PATIENCE, wait_until};
 
 const ROLES: [&str; 3] = ["run", "--roles", "ingest,triggers,publisher"];
 
-const RULE: &str = "name: dear\non: traces\nby: [service]\nwhen: cost_usd > 10 -- a comment\nwithin: 2m\n\
+const RULE: &str = "name: dear\non: traces\nby: [service]\nwhen: cost > 10 -- a comment\nwithin: 2m\n\
     severity:\n  - {when: events >= 100, severity: critical}\n  - {severity: warning}\nrunbook: https://example.org/dear\n";
 
 /// A Farol with the rule `dear`, and topics that begin with `name`.
@@ -165,7 +165,7 @@ fn one_call_is_told_at_once_a_flood_with_its_count_and_the_end_when_no_more_come
         r#""search" "recovered" 500"#,
     ];
     assert_eq!(states, expected.map(str::to_owned).into());
-    assert!(farol.ok(&["trigger", "list"]).contains("cost_usd > 10"));
+    assert!(farol.ok(&["trigger", "list"]).contains("cost > 10"));
 }
 
 #[test]
@@ -212,11 +212,11 @@ fn a_condition_that_is_no_sql_is_refused_with_its_place() {
     let farol = prepared("nosql", RULE);
     let path = farol.path().join("pipelines/triggers/dear.yaml");
     for (bad, said) in [
-        ("costs_usd > 10", "costs_usd"),
-        ("cost_usd > 10) OR (true", ")"),
-        ("cost_usd + 1", "true or false"),
+        ("costs > 10", "costs"),
+        ("cost > 10) OR (true", ")"),
+        ("cost + 1", "true or false"),
     ] {
-        fs::write(&path, RULE.replace("cost_usd > 10 -- a comment", bad)).expect("a rule");
+        fs::write(&path, RULE.replace("cost > 10 -- a comment", bad)).expect("a rule");
         let refused = farol.call(&["check"]);
         assert_eq!(refused.code, Some(2), "{bad}: {}", refused.stderr);
         let text = format!("{}{}", refused.stdout, refused.stderr);

@@ -109,7 +109,7 @@ fn mistake(sql: &str, error: &DataFusionError) -> Mistake {
         before + column
     });
     let mistake = Mistake::new(start..start + 1, error.strip_backtrace());
-    mistake.with_help("write a condition of SQL over one row: cost_usd > 10")
+    mistake.with_help("write a condition of SQL over one row: cost > 10")
 }
 
 /// Whether a file is a rule on single events.
