@@ -11,23 +11,8 @@ use super::check::understand;
 use super::file::read;
 use super::findings;
 use super::place::Source;
+use super::shipped::SHIPPED;
 use super::{FindingRule, Rule};
-
-/// The rules that are part of Farol: name, YAML.
-const SHIPPED: [(&str, &str); 3] = [
-    (
-        "error-rate-high",
-        include_str!("../../../../pipelines/triggers/error-rate-high.yaml"),
-    ),
-    (
-        "findings-open",
-        include_str!("../../../../pipelines/triggers/findings-open.yaml"),
-    ),
-    (
-        "latency-p95-high",
-        include_str!("../../../../pipelines/triggers/latency-p95-high.yaml"),
-    ),
-];
 
 /// How the files of shipped rules are named in messages.
 const PART_OF_FAROL: &str = "(part of farol)";
@@ -92,9 +77,9 @@ pub fn load(sources: &Sources, catalog: &Catalog) -> Result<Rules, Vec<Definitio
     let mut errors = Vec::new();
     if sources.builtin {
         // A shipped rule over a shipped job that the user has replaced or left out is the user's to decide.
-        for (name, yaml) in SHIPPED {
-            let file = format!("{name}.yaml {PART_OF_FAROL}");
-            texts.insert(name.to_owned(), (file, yaml.to_owned()));
+        for shipped in SHIPPED {
+            let file = format!("{}.yaml {PART_OF_FAROL}", shipped.name);
+            texts.insert(shipped.name.to_owned(), (file, shipped.yaml.to_owned()));
         }
     }
     match own(&sources.dir.join("triggers")) {
@@ -286,41 +271,25 @@ mod tests {
     }
 
     #[test]
-    fn the_shipped_rules_are_good() {
-        let sources = Sources {
-            dir: PathBuf::from("/nonexistent"),
-            builtin: true,
+    fn windows_without_rows_can_be_evaluated() {
+        struct Hour;
+        impl crate::condition::Past for Hour {
+            fn look(&self, _: crate::condition::PastTerm) -> Option<f64> {
+                Some(100.0)
+            }
+        }
+        let text = "name: r\non: performance\nwindow: 1m\nby: [service]\nno_data: evaluate\n\
+            when: service = 'a' AND coalesce(requests, 0) < 0.2 * baseline('1 hour', requests)\n";
+        let rule = one(text).unwrap();
+        let holds = |rule: &Rule, service: &str| {
+            let segment = farol_jobs::segment::Segment(vec![Some(service.to_owned())]);
+            let row = rule.absent_row(&segment)?;
+            rule.judge(&row, &Hour).holds
         };
-        let rules = load(&sources, &catalog()).unwrap();
-        assert_eq!(
-            rules.names(),
-            ["error-rate-high", "findings-open", "latency-p95-high"]
-        );
-    }
-
-    #[test]
-    fn a_replaced_job_must_keep_what_shipped_rules_need() {
-        let mut catalog = catalog();
-        let performance = catalog.jobs.get_mut("performance").unwrap();
-        performance
-            .measures
-            .retain(|(name, _)| name != "error_rate");
-        performance.replaced_by = Some("jobs/performance.yaml".to_owned());
-        let sources = Sources {
-            dir: PathBuf::from("/nonexistent"),
-            builtin: true,
-        };
-        let errors = load(&sources, &catalog).unwrap_err();
-        assert!(
-            errors
-                .iter()
-                .all(|error| error.file.starts_with("error-rate-high.yaml"))
-        );
-        let told = errors[0].to_string();
-        assert!(
-            told.contains("rule `error-rate-high`, which is part of farol, needs this of job `performance`, in whose place jobs/performance.yaml stands"),
-            "{told}"
-        );
+        assert_eq!(holds(&rule, "a"), Some(true), "the segment is known");
+        assert_eq!(holds(&rule, "b"), Some(false));
+        let keeps = one(&text.replace("evaluate", "keep")).unwrap();
+        assert_eq!(holds(&keeps, "a"), None);
     }
 
     #[test]

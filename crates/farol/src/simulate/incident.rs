@@ -25,11 +25,17 @@ pub enum IncidentKind {
     ProviderOutage,
     TrafficLoss,
     InjectionWave,
+    TimeoutBurst,
+    FallbackSurge,
+    CacheCollapse,
+    GuardrailSurge,
+    PiiLeak,
+    RetrievalFailure,
 }
 
 impl IncidentKind {
     /// Every kind, with its name and what it does.
-    pub const ALL: [(Self, &'static str, &'static str); 7] = [
+    pub const ALL: [(Self, &'static str, &'static str); 13] = [
         (
             Self::LatencySpike,
             "latency_spike",
@@ -61,6 +67,36 @@ impl IncidentKind {
             "injection_wave",
             "half of the requests are prompt injections; most are blocked, some get through",
         ),
+        (
+            Self::TimeoutBurst,
+            "timeout_burst",
+            "a third of the model calls have no answer within 30 s",
+        ),
+        (
+            Self::FallbackSurge,
+            "fallback_surge",
+            "half of the model calls are taken over by another model, and succeed",
+        ),
+        (
+            Self::CacheCollapse,
+            "cache_collapse",
+            "no cache serves anything: neither the application's nor the providers'",
+        ),
+        (
+            Self::GuardrailSurge,
+            "guardrail_surge",
+            "a guardrail on content blocks a third of the ordinary model calls",
+        ),
+        (
+            Self::PiiLeak,
+            "pii_leak",
+            "a third of the answers hold personal data; a guardrail takes most of it out",
+        ),
+        (
+            Self::RetrievalFailure,
+            "retrieval_failure",
+            "most queries for documents find none, and answers are poor",
+        ),
     ];
 
     /// The name on the command line.
@@ -80,6 +116,12 @@ impl IncidentKind {
             Self::ProviderOutage => effects.outage = Some(provider),
             Self::TrafficLoss => effects.lost = true,
             Self::InjectionWave => effects.attacks = 0.5,
+            Self::TimeoutBurst => effects.timeouts = 1.0 / 3.0,
+            Self::FallbackSurge => effects.fallbacks = 0.5,
+            Self::CacheCollapse => effects.uncached = true,
+            Self::GuardrailSurge => effects.blocks = 1.0 / 3.0,
+            Self::PiiLeak => effects.personal_data = 1.0 / 3.0,
+            Self::RetrievalFailure => effects.nothing_found = 0.8,
         }
     }
 }
@@ -103,6 +145,18 @@ pub struct Effects {
     pub lost: bool,
     /// The share of requests that are attacks.
     pub attacks: f64,
+    /// The share of model calls that time out, beside those that do anyway.
+    pub timeouts: f64,
+    /// The share of model calls that another model takes over, beside those that it does anyway.
+    pub fallbacks: f64,
+    /// Whether no cache serves anything.
+    pub uncached: bool,
+    /// The share of ordinary model calls that a guardrail blocks.
+    pub blocks: f64,
+    /// The share of answers that hold personal data.
+    pub personal_data: f64,
+    /// The share of queries for documents that find none.
+    pub nothing_found: f64,
 }
 
 impl Effects {
@@ -116,6 +170,12 @@ impl Effects {
         outage: None,
         lost: false,
         attacks: 0.0,
+        timeouts: 0.0,
+        fallbacks: 0.0,
+        uncached: false,
+        blocks: 0.0,
+        personal_data: 0.0,
+        nothing_found: 0.0,
     };
 }
 

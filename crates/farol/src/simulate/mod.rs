@@ -12,6 +12,7 @@ mod demo;
 mod dice;
 mod documents;
 mod event;
+mod guard;
 mod incident;
 mod people;
 mod rhythm;
