@@ -12,7 +12,7 @@ use super::file::read;
 use super::findings;
 use super::place::Source;
 use super::shipped::SHIPPED;
-use super::{FindingRule, Rule};
+use super::{FindingRule, Rule, warn};
 
 /// How the files of shipped rules are named in messages.
 const PART_OF_FAROL: &str = "(part of farol)";
@@ -37,6 +37,9 @@ pub struct Sources {
 pub struct Rules {
     on_jobs: BTreeMap<String, Arc<Rule>>,
     on_findings: BTreeMap<String, Arc<FindingRule>>,
+    /// Where each rule on measures says when it fires: a remark without words.
+    places: BTreeMap<String, DefinitionError>,
+    warnings: Vec<DefinitionError>,
 }
 
 impl Rules {
@@ -55,6 +58,17 @@ impl Rules {
         self.on_jobs.get(name)
     }
 
+    /// What is good as a file and makes no good rule: it never fires, or a severity is never reached.
+    pub fn warnings(&self) -> &[DefinitionError] {
+        &self.warnings
+    }
+
+    /// A remark on when a rule on measures fires, with the place in its file.
+    pub fn remark(&self, rule: &str, message: String) -> Option<DefinitionError> {
+        let place = self.places.get(rule)?.clone();
+        Some(DefinitionError { message, ..place })
+    }
+
     /// Their names.
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<_> = self
@@ -65,6 +79,18 @@ impl Rules {
             .collect();
         names.sort();
         names
+    }
+}
+
+impl Rules {
+    /// Puts a rule on measures into effect, and notes what is to be said of it.
+    fn take(&mut self, rule: Rule, source: Source<'_>, catalog: &Catalog) {
+        if let (Ok(written), Some(job)) = (read(source), catalog.jobs.get(&rule.job)) {
+            let place = source.error(written.when.referenced, "", None);
+            self.places.insert(rule.name.clone(), place);
+            self.warnings.extend(warn::warnings(source, &written, job));
+        }
+        self.on_jobs.insert(rule.name.clone(), Arc::new(rule));
     }
 }
 
@@ -111,9 +137,7 @@ pub fn load(sources: &Sources, catalog: &Catalog) -> Result<Rules, Vec<Definitio
             continue;
         }
         match understand(&name, &file, &text, catalog) {
-            Ok(rule) => {
-                rules.on_jobs.insert(name, Arc::new(rule));
-            }
+            Ok(rule) => rules.take(rule, source, catalog),
             Err(found) => errors.extend(explained(found, &name, &file, &text, catalog)),
         }
     }
@@ -235,6 +259,7 @@ mod tests {
             ]
             .map(number)
             .to_vec(),
+            limits: [("error_rate".to_owned(), crate::condition::Bounds::RATIO)].into(),
             sketches: vec!["latency".to_owned()],
             replaced_by: None,
         };

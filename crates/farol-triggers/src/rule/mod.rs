@@ -11,6 +11,7 @@ mod findings;
 mod load;
 mod place;
 mod shipped;
+mod warn;
 
 use crate::condition::{Condition, Past, Row, Type, Value};
 use farol_jobs::segment::Segment;

@@ -60,9 +60,7 @@ const BUILT_IN: [(&str, &str); 3] = [
 pub fn runbook(rule: &str) -> Option<&'static str> {
     let shipped = SHIPPED.iter().map(|rule| (rule.name, rule.runbook));
     let mut known = shipped.chain(BUILT_IN);
-    known
-        .find(|(name, _)| *name == rule)
-        .map(|(_, text)| text)
+    known.find(|(name, _)| *name == rule).map(|(_, text)| text)
 }
 
 /// The rules that have a runbook here, in order of their names.

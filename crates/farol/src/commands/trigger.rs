@@ -1,5 +1,8 @@
 //! `farol trigger`: what rules there are, and when one would have fired.
 
+mod score;
+mod simulated;
+
 use farol_triggers::condition::Condition;
 use farol_triggers::replay::{Replay, replay};
 use farol_triggers::{TriggerError, status};
@@ -15,6 +18,7 @@ pub async fn run(context: &Context, command: TriggerCommand) -> anyhow::Result<E
     match command {
         TriggerCommand::List => list(context).await,
         TriggerCommand::Test(arguments) => test(context, &arguments).await,
+        TriggerCommand::Runbook { rule } => runbook(&rule),
     }
 }
 
@@ -81,9 +85,6 @@ async fn list(context: &Context) -> anyhow::Result<Exit> {
 }
 
 async fn test(context: &Context, arguments: &TriggerTestArgs) -> anyhow::Result<Exit> {
-    if arguments.from >= arguments.to {
-        return Err(usage("--from must be before --to"));
-    }
     let (jobs, rules) = context.pipelines().await?;
     if rules.on_findings().any(|rule| rule.name == arguments.rule) {
         return Err(usage(format!(
@@ -97,8 +98,14 @@ async fn test(context: &Context, arguments: &TriggerTestArgs) -> anyhow::Result<
             name: arguments.rule.clone(),
             known: rules.names(),
         })?;
+    let (from_us, to_us) = match (arguments.simulate, arguments.from, arguments.to) {
+        (Some(kind), ..) => return simulated::run(context, arguments, kind, &jobs, rule).await,
+        (None, Some(from_us), Some(to_us)) if from_us < to_us => (from_us, to_us),
+        (None, Some(_), Some(_)) => return Err(usage("--from must be before --to")),
+        _ => return Err(usage("give --from and --to, or --simulate KIND")),
+    };
     let lake = context.lake().await?;
-    let replay = replay(&lake, &jobs, rule, arguments.from, arguments.to).await?;
+    let replay = replay(&lake, &jobs, rule, from_us, to_us).await?;
     if context.json {
         for action in &replay.actions {
             output::line(&action.body)?;
@@ -141,12 +148,25 @@ async fn test(context: &Context, arguments: &TriggerTestArgs) -> anyhow::Result<
     Ok(Exit::Done)
 }
 
+/// Prints the runbook of a rule that is part of Farol.
+fn runbook(rule: &str) -> anyhow::Result<Exit> {
+    let Some(text) = farol_triggers::rule::runbook(rule) else {
+        let known: Vec<_> = farol_triggers::rule::runbooks().collect();
+        return Err(usage(format!(
+            "there is no runbook of a rule `{rule}`; there are those of {}",
+            known.join(", ")
+        )));
+    };
+    output::line(text.trim_end())?;
+    Ok(Exit::Done)
+}
+
 /// What was looked at, and how often it would have fired.
 fn summary(replay: &Replay) -> String {
     let fired = replay
         .actions
         .iter()
-        .filter(|action| action.transition.state.fires() && !action.transition.previous.fires())
+        .filter(|action| action.transition.state.tells() && !action.transition.previous.tells())
         .count();
     let time = |time_us: i64| {
         chrono::DateTime::<chrono::Utc>::from_timestamp_micros(time_us).map_or_else(

@@ -126,6 +126,23 @@ impl IncidentKind {
     }
 }
 
+/// Reads the name of a kind. The error is for the user.
+impl FromStr for IncidentKind {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.iter().find(|(_, known, _)| *known == name);
+        let (kind, ..) = found.ok_or_else(|| {
+            let known = Self::ALL.map(|(_, known, _)| known);
+            format!(
+                "`{name}` is no kind of incident: expected {}",
+                known.join(", ")
+            )
+        })?;
+        Ok(*kind)
+    }
+}
+
 /// What incidents do to a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Effects {
@@ -216,19 +233,7 @@ impl FromStr for Incident {
         let (name, rest) = text.split_once('@').ok_or_else(|| {
             format!("`{text}` has no time: expected KIND@OFFSET+LENGTH, such as error_burst@30m+5m")
         })?;
-        let found = IncidentKind::ALL
-            .iter()
-            .find(|(_, known, _)| *known == name);
-        let (kind, ..) = found.ok_or_else(|| {
-            let known: Vec<_> = IncidentKind::ALL
-                .iter()
-                .map(|(_, known, _)| *known)
-                .collect();
-            format!(
-                "`{name}` is no kind of incident: expected {}",
-                known.join(", ")
-            )
-        })?;
+        let kind: IncidentKind = name.parse()?;
         let (times, options) = rest.split_once(':').unwrap_or((rest, ""));
         let (offset, length) = times.split_once('+').ok_or_else(|| {
             format!("`{times}` has no length: expected OFFSET+LENGTH, such as 30m+5m")
@@ -236,7 +241,7 @@ impl FromStr for Incident {
         let mut incident = Self {
             offset_us: microseconds(offset)?,
             length_us: microseconds(length)?,
-            ..Self::of(*kind)
+            ..Self::of(kind)
         };
         if incident.length_us == 0 {
             return Err(format!("`{length}`: an incident lasts longer than nothing"));
@@ -274,7 +279,7 @@ fn services() -> Vec<&'static str> {
     SERVICES.iter().map(|(service, _)| service.name).collect()
 }
 
-fn providers() -> Vec<&'static str> {
+pub(super) fn providers() -> Vec<&'static str> {
     let mut providers: Vec<_> = MODELS.iter().map(|model| model.provider).collect();
     providers.sort_unstable();
     providers.dedup();
