@@ -11,7 +11,7 @@ begins in the incident, or up to two windows and no less than ten minutes after 
 of right alerts among all of the rule's in these runs. Needs confluent-kafka.
 
     benches/rules.py --farol target/release/farol --bootstrap HOST:PORT [--days 30] [--runs 100] [--rate 10] [--quiet-rate 6]
-                     [--only RULE] [--write docs/rules.md]
+                     [--only RULE] [--pipelines DIR] [--write docs/rules.md]
 """
 import argparse, datetime, json, pathlib, random, statistics, subprocess, tempfile, typing, uuid
 
@@ -79,7 +79,8 @@ class Place:
         self.topics += [f"{run}.alerts", f"{run}.metrics"]
         pathlib.Path(self.directory.name, "farol.yaml").write_text(
             f"kafka: {{brokers: '{o.bootstrap}', group: {run}}}\ntopics:\n{topics}server: {{http: null, postgres: null, flight: null}}\n"
-            f"outputs: {{alerts: {run}.alerts, metrics: {run}.metrics}}\n")
+            f"outputs: {{alerts: {run}.alerts, metrics: {run}.metrics}}\n"
+            + (f"pipelines: {{dir: '{o.pipelines.resolve()}'}}\n" if o.pipelines else ""))
         self.call("topics", "create")
 
     def call(self, *arguments):
@@ -189,23 +190,27 @@ def incidents(o, incident, rules):
 
 
 def row(incident, rule, window, runs, fired):
-    delays, missed, right, false = [], {}, 0, 0
+    delays, missed, right, wrong = [], {}, 0, []
     for run in runs:
         # What fires within two windows after its end was made of the incident too.
         late = run.to + max(minutes(10), 2 * window)
         own = [(at, segment) for at, segment in fired if run.begin <= at <= run.end]
-        good = [at for at, segment in own if run.from_ <= at <= late and segment.get(incident.hits, run.target) == run.target]
+        good = [(at, segment) for at, segment in own if run.from_ <= at <= late and segment.get(incident.hits, run.target) == run.target]
         right += len(good)
-        false += len(own) - len(good)
+        for at, segment in own:
+            if (at, segment) not in good:
+                wrong.append(f"  false: {(at - run.from_).total_seconds() / 60:.0f} min after the begin of {run.minutes} min at {run.target}: {segment}")
         if good:
-            delays.append((min(good) - run.from_).total_seconds() / 60)
+            delays.append((min(at for at, _ in good) - run.from_).total_seconds() / 60)
         else:
             missed[run.target, run.minutes] = missed.get((run.target, run.minutes), 0) + 1
     delays.sort()
     told = [f"{statistics.median(delays):.1f}", f"{delays[len(delays) * 9 // 10]:.1f}"] if delays else ["-", "-"]
-    precision = f"{right / (right + false):.3f}" if right + false else "-"
-    line = f"| {rule} | {incident.kind} | {len(delays)} of {len(runs)} | {told[0]} | {told[1]} | {precision} | {false} |"
+    precision = f"{right / (right + len(wrong)):.3f}" if right or wrong else "-"
+    line = f"| {rule} | {incident.kind} | {len(delays)} of {len(runs)} | {told[0]} | {told[1]} | {precision} | {len(wrong)} |"
     print(line, flush=True)
+    for told in wrong:
+        print(told, flush=True)
     for (target, lasts), count in sorted(missed.items()):
         print(f"  missed: {count} of {lasts} min at {target}", flush=True)
     return line
@@ -237,6 +242,7 @@ def main():
     a.add_argument("--rate", type=float, default=10, help="events a second on the mean of a day, where incidents are")
     a.add_argument("--quiet-rate", type=float, default=6, help="events a second on the mean of a quiet day")
     a.add_argument("--only", metavar="RULE", help="this rule alone")
+    a.add_argument("--pipelines", type=pathlib.Path, metavar="DIR", help="rules below DIR/triggers in place of the shipped ones of the same name")
     a.add_argument("--write", type=pathlib.Path, metavar="FILE", help="put the tables between this file's marks")
     o = a.parse_args()
     page = o.write.read_text() if o.write else None

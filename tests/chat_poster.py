@@ -77,7 +77,7 @@ class Topic:
         self.name = f"alerts-{uuid.uuid4().hex[:8]}"
         admin = AdminClient({"bootstrap.servers": BROKERS})
         for made in admin.create_topics([NewTopic(self.name, 1, 1)]).values():
-            made.result()
+            made.result(DEADLINE_SECONDS)
 
     def send(self, *values):
         producer = Producer({"bootstrap.servers": BROKERS})
@@ -146,7 +146,8 @@ class Tests(unittest.TestCase):
         chat = self.chat()
         self.topic.send(alert(1))
         self.until_end(chat)
-        AdminClient({"bootstrap.servers": BROKERS}).delete_consumer_groups([self.topic.name])[self.topic.name].result()
+        admin = AdminClient({"bootstrap.servers": BROKERS})
+        admin.delete_consumer_groups([self.topic.name])[self.topic.name].result(DEADLINE_SECONDS)
         self.topic.send(alert(2))
         self.until_end(chat)
         self.assertEqual(chat.taken(), [f"{number:032x}" for number in (1, 2)])

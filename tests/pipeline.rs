@@ -23,6 +23,8 @@ mod embedded;
 mod measures;
 #[path = "pipeline/object_store.rs"]
 mod object_store;
+#[path = "pipeline/operators.rs"]
+mod operators;
 #[path = "pipeline/partitions.rs"]
 mod partitions;
 #[path = "pipeline/replay.rs"]
