@@ -25,6 +25,8 @@ mod event_rules;
 mod measures;
 #[path = "pipeline/object_store.rs"]
 mod object_store;
+#[path = "pipeline/operators.rs"]
+mod operators;
 #[path = "pipeline/partitions.rs"]
 mod partitions;
 #[path = "pipeline/replay.rs"]

@@ -228,13 +228,15 @@ impl Book {
         };
         let range = Range { start_us, ..range };
         let rule = &self.rule;
+        let absent = rule.absent_row(segment);
         let facts = ledger
             .facts
             .range(range.start_us..)
             .map(|(w, f)| (*w, *f))
             .collect();
         decide(&terms, &before, &facts, range, |window_us| {
-            let Some(row) = windows.get(&window_us) else {
+            let row = windows.get(&window_us).map(AsRef::as_ref);
+            let Some(row) = row.or(absent.as_deref()) else {
                 return Seen::Nothing;
             };
             let judge = || rule.judge(row, &Before { windows, window_us });

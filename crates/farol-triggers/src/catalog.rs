@@ -1,8 +1,8 @@
 //! What rules can name, from the jobs that there are.
 
-use farol_jobs::{Files, Jobs, shipped};
+use farol_jobs::{Files, Jobs, Measure, shipped};
 
-use crate::condition::Type;
+use crate::condition::{Bounds, Type};
 use crate::rule::{Catalog, Job};
 
 /// The jobs as rules see them.
@@ -26,6 +26,7 @@ pub fn catalog(jobs: &Jobs) -> Catalog {
             window_us: job.window().micros(),
             segments: job.segments().to_vec(),
             measures: typed.collect(),
+            limits: job.measures().iter().filter_map(limits).collect(),
             sketches: sketches
                 .into_iter()
                 .map(|partial| partial.name.clone())
@@ -42,6 +43,19 @@ pub fn catalog(jobs: &Jobs) -> Catalog {
     Catalog {
         jobs: seen.collect(),
     }
+}
+
+/// Between which numbers a measure is. A ratio of which more is better or worse, and that is not counted per something, is a part of
+/// its whole; durations and counts are never negative. Amounts and scores can be anything.
+fn limits(measure: &Measure) -> Option<(String, Bounds)> {
+    let is_part = measure.better.is_some() && !measure.name.contains("_per_");
+    let bounds = match measure.unit.as_deref()? {
+        "ratio" if is_part => Bounds::RATIO,
+        "ratio" | "ms" | "tokens" | "tokens/s" | "users" | "sessions" | "documents" | "steps"
+        | "levels" => Bounds::from(0.0),
+        _ => return None,
+    };
+    Some((measure.name.clone(), bounds))
 }
 
 /// A column's type in a condition; `None` where it cannot be compared.

@@ -70,7 +70,11 @@ pub(crate) fn evidence_of(book: &Book, segment: &Segment, decided: &Decided) -> 
     };
     let window_us = decided.window_us;
     let windows = book.history.windows(segment);
-    let row = windows.and_then(|windows| Some((windows, windows.get(&window_us)?)));
+    let absent = rule.absent_row(segment);
+    let row = windows.and_then(|windows| {
+        let row = windows.get(&window_us).map(AsRef::as_ref);
+        Some((windows, row.or(absent.as_deref())?))
+    });
     let compared = match row {
         Some((windows, row)) => condition.compared(row, &Before { windows, window_us }),
         None => Compared {

@@ -2,6 +2,7 @@
 //! again at any time.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
@@ -13,7 +14,7 @@ use crate::condition::{Past, PastKind, PastTerm, Type, Value};
 use crate::error::TriggerError;
 use crate::rule::Rule;
 use farol_jobs::duration;
-use farol_jobs::segment::{Segment, name_list, quoted_text, text_list};
+use farol_jobs::segment::{Segment, name_list, quoted_name, quoted_text, text_list};
 use farol_jobs::time::rfc3339;
 
 /// Rows that a rule may hold.
@@ -139,11 +140,11 @@ impl History {
 /// The query for a rule's rows.
 fn query(rule: &Rule, from_us: i64, before_us: Option<i64>) -> String {
     let segments = text_list(rule.by.iter());
-    let names = rule
-        .by
-        .iter()
-        .chain(rule.columns.iter().map(|(name, _)| name));
-    let names = name_list(names);
+    let mut names = name_list(rule.by.iter());
+    // Under names of their own: a condition may name a segment that the rule keeps, too.
+    for (place, (name, _)) in rule.columns.iter().enumerate() {
+        let _ = write!(names, ", {} AS \"column {place}\"", quoted_name(name));
+    }
     let before = before_us.map_or_else(String::new, |before_us| {
         format!(" AND window_start < TIMESTAMP '{}'", rfc3339(before_us))
     });
@@ -214,5 +215,24 @@ mod tests {
         );
         assert_eq!(before(40).look(term(PastKind::Previous, 10)), Some(100.0));
         assert_eq!(before(0).look(term(PastKind::Baseline, 30)), None);
+    }
+    #[test]
+    fn a_segment_that_is_kept_and_compared_is_selected_under_two_names() {
+        let service = "service".to_owned();
+        let job = crate::rule::Job {
+            reads: "traces".to_owned(),
+            window_us: 60_000_000,
+            segments: vec![service],
+            measures: vec![("errors".to_owned(), Type::Number)],
+            ..Default::default()
+        };
+        let catalog = crate::rule::Catalog {
+            jobs: [("performance".to_owned(), job)].into(),
+        };
+        let text = "name: r\non: performance\nby: [service]\nwhen: service <> 'a' AND errors > 1\n";
+        let rule = crate::rule::understand_text("r", text, &catalog).unwrap();
+        let query = query(&rule, 0, None);
+        let selected = "SELECT window_start, \"service\", \"errors\" AS \"column 0\", \"service\" AS \"column 1\" FROM";
+        assert!(query.starts_with(selected), "{query}");
     }
 }

@@ -24,7 +24,7 @@ fn rule() -> Rule {
         segments: vec!["service".to_owned(), "environment".to_owned()],
         measures: ["error_rate", "requests"].map(number).to_vec(),
         sketches: Vec::new(),
-        replaced_by: None,
+        ..Default::default()
     };
     let catalog = Catalog {
         jobs: [("performance".to_owned(), performance)].into(),

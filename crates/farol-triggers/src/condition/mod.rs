@@ -9,15 +9,20 @@
 //! Logic has three values, as in SQL: what is not known is NULL, and NULL neither fires nor recovers. A division by
 //! zero is NULL.
 
+mod bounds;
 mod check;
 mod eval;
 mod lex;
 mod parse;
+mod reach;
 
 use std::ops::Range;
 
+pub use bounds::Bounds;
 pub use check::{Columns, check};
 pub use eval::{Compared, Past, Row, Value};
+pub use reach::Limits;
+pub(crate) use reach::{never, unreached};
 
 /// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

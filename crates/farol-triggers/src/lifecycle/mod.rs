@@ -65,6 +65,11 @@ impl State {
         matches!(self, Self::Warning | Self::Alert)
     }
 
+    /// Whether somebody is told of it: it fires, or data are missing that should be there.
+    pub fn tells(self) -> bool {
+        self.fires() || self == Self::NoData
+    }
+
     /// The state of a rule that fires with this severity.
     pub fn firing(severity: Severity) -> Self {
         match severity {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::condition::{Columns, Type};
+use crate::condition::{Columns, Limits, Type};
 
 /// A job as a rule sees it.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +15,8 @@ pub struct Job {
     pub segments: Vec<String>,
     /// What can be compared: measures, and partials that are plain values.
     pub measures: Vec<(String, Type)>,
+    /// Between which numbers measures are, as far as that is known: to warn of what is never true.
+    pub limits: Limits,
     /// What cannot: sketches.
     pub sketches: Vec<String>,
     /// The user's own file that stands in the place of a job that is part of Farol.

@@ -227,8 +227,9 @@ impl Check<'_> {
             "keep" => Some(NoData::Keep),
             "ok" => Some(NoData::Ok),
             "alert" => Some(NoData::Alert),
+            "evaluate" => Some(NoData::Evaluate),
             other => {
-                let help = suggestion(other, ["keep", "ok", "alert"]);
+                let help = suggestion(other, ["keep", "ok", "alert", "evaluate"]);
                 self.say(
                     written,
                     format!("`{other}` says nothing about no data"),

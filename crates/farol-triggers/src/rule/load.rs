@@ -10,40 +10,9 @@ use super::catalog::Catalog;
 use super::check::understand;
 use super::file::read;
 use super::place::Source;
-use super::{EventRule, FindingRule, Rule};
+use super::shipped::SHIPPED;
+use super::{EventRule, FindingRule, Rule, warn};
 use super::{events, findings};
-
-/// The rules that are part of Farol: name, YAML.
-const SHIPPED: [(&str, &str); 7] = [
-    (
-        "dead-letters",
-        include_str!("../../../../pipelines/triggers/dead-letters.yaml"),
-    ),
-    (
-        "error-rate-high",
-        include_str!("../../../../pipelines/triggers/error-rate-high.yaml"),
-    ),
-    (
-        "expensive-call",
-        include_str!("../../../../pipelines/triggers/expensive-call.yaml"),
-    ),
-    (
-        "findings-open",
-        include_str!("../../../../pipelines/triggers/findings-open.yaml"),
-    ),
-    (
-        "identifier-leaked",
-        include_str!("../../../../pipelines/triggers/identifier-leaked.yaml"),
-    ),
-    (
-        "jailbreak-answered",
-        include_str!("../../../../pipelines/triggers/jailbreak-answered.yaml"),
-    ),
-    (
-        "latency-p95-high",
-        include_str!("../../../../pipelines/triggers/latency-p95-high.yaml"),
-    ),
-];
 
 /// How the files of shipped rules are named in messages.
 const PART_OF_FAROL: &str = "(part of farol)";
@@ -69,6 +38,9 @@ pub struct Rules {
     on_jobs: BTreeMap<String, Arc<Rule>>,
     on_findings: BTreeMap<String, Arc<FindingRule>>,
     on_events: BTreeMap<String, Arc<EventRule>>,
+    /// Where each rule on measures says when it fires: a remark without words.
+    places: BTreeMap<String, DefinitionError>,
+    warnings: Vec<DefinitionError>,
 }
 
 impl Rules {
@@ -92,6 +64,17 @@ impl Rules {
         self.on_jobs.get(name)
     }
 
+    /// What is good as a file and makes no good rule: it never fires, or a severity is never reached.
+    pub fn warnings(&self) -> &[DefinitionError] {
+        &self.warnings
+    }
+
+    /// A remark on when a rule on measures fires, with the place in its file.
+    pub fn remark(&self, rule: &str, message: String) -> Option<DefinitionError> {
+        let place = self.places.get(rule)?.clone();
+        Some(DefinitionError { message, ..place })
+    }
+
     /// Their names.
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<_> = self
@@ -106,6 +89,18 @@ impl Rules {
     }
 }
 
+impl Rules {
+    /// Puts a rule on measures into effect, and notes what is to be said of it.
+    fn take(&mut self, rule: Rule, source: Source<'_>, catalog: &Catalog) {
+        if let (Ok(written), Some(job)) = (read(source), catalog.jobs.get(&rule.job)) {
+            let place = source.error(written.when.referenced, "", None);
+            self.places.insert(rule.name.clone(), place);
+            self.warnings.extend(warn::warnings(source, &written, job));
+        }
+        self.on_jobs.insert(rule.name.clone(), Arc::new(rule));
+    }
+}
+
 /// Reads and checks every rule.
 ///
 /// # Errors
@@ -115,9 +110,9 @@ pub fn load(sources: &Sources, catalog: &Catalog) -> Result<Rules, Vec<Definitio
     let mut errors = Vec::new();
     if sources.builtin {
         // A shipped rule over a shipped job that the user has replaced or left out is the user's to decide.
-        for (name, yaml) in SHIPPED {
-            let file = format!("{name}.yaml {PART_OF_FAROL}");
-            texts.insert(name.to_owned(), (file, yaml.to_owned()));
+        for shipped in SHIPPED {
+            let file = format!("{}.yaml {PART_OF_FAROL}", shipped.name);
+            texts.insert(shipped.name.to_owned(), (file, shipped.yaml.to_owned()));
         }
     }
     match own(&sources.dir.join("triggers")) {
@@ -158,9 +153,7 @@ pub fn load(sources: &Sources, catalog: &Catalog) -> Result<Rules, Vec<Definitio
             continue;
         }
         match understand(&name, &file, &text, catalog) {
-            Ok(rule) => {
-                rules.on_jobs.insert(name, Arc::new(rule));
-            }
+            Ok(rule) => rules.take(rule, source, catalog),
             Err(found) => errors.extend(explained(found, &name, &file, &text, catalog)),
         }
     }
@@ -282,6 +275,7 @@ mod tests {
             ]
             .map(number)
             .to_vec(),
+            limits: [("error_rate".to_owned(), crate::condition::Bounds::RATIO)].into(),
             sketches: vec!["latency".to_owned()],
             replaced_by: None,
         };
@@ -318,38 +312,25 @@ mod tests {
     }
 
     #[test]
-    fn the_shipped_rules_are_good() {
-        let sources = Sources {
-            dir: PathBuf::from("/nonexistent"),
-            builtin: true,
+    fn windows_without_rows_can_be_evaluated() {
+        struct Hour;
+        impl crate::condition::Past for Hour {
+            fn look(&self, _: crate::condition::PastTerm) -> Option<f64> {
+                Some(100.0)
+            }
+        }
+        let text = "name: r\non: performance\nwindow: 1m\nby: [service]\nno_data: evaluate\n\
+            when: service = 'a' AND coalesce(requests, 0) < 0.2 * baseline('1 hour', requests)\n";
+        let rule = one(text).unwrap();
+        let holds = |rule: &Rule, service: &str| {
+            let segment = farol_jobs::segment::Segment(vec![Some(service.to_owned())]);
+            let row = rule.absent_row(&segment)?;
+            rule.judge(&row, &Hour).holds
         };
-        let rules = load(&sources, &catalog()).unwrap();
-        assert_eq!(rules.names(), SHIPPED.map(|(name, _)| name));
-    }
-
-    #[test]
-    fn a_replaced_job_must_keep_what_shipped_rules_need() {
-        let mut catalog = catalog();
-        let performance = catalog.jobs.get_mut("performance").unwrap();
-        performance
-            .measures
-            .retain(|(name, _)| name != "error_rate");
-        performance.replaced_by = Some("jobs/performance.yaml".to_owned());
-        let sources = Sources {
-            dir: PathBuf::from("/nonexistent"),
-            builtin: true,
-        };
-        let errors = load(&sources, &catalog).unwrap_err();
-        assert!(
-            errors
-                .iter()
-                .all(|error| error.file.starts_with("error-rate-high.yaml"))
-        );
-        let told = errors[0].to_string();
-        assert!(
-            told.contains("rule `error-rate-high`, which is part of farol, needs this of job `performance`, in whose place jobs/performance.yaml stands"),
-            "{told}"
-        );
+        assert_eq!(holds(&rule, "a"), Some(true), "the segment is known");
+        assert_eq!(holds(&rule, "b"), Some(false));
+        let keeps = one(&text.replace("evaluate", "keep")).unwrap();
+        assert_eq!(holds(&keeps, "a"), None);
     }
 
     #[test]

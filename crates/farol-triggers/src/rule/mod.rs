@@ -11,8 +11,11 @@ mod file;
 mod findings;
 mod load;
 mod place;
+mod shipped;
+mod warn;
 
-use crate::condition::{Condition, Past, Row, Type};
+use crate::condition::{Condition, Past, Row, Type, Value};
+use farol_jobs::segment::Segment;
 
 pub use catalog::{Catalog, Job};
 pub use events::EventRule;
@@ -20,6 +23,7 @@ pub use findings::FindingRule;
 #[cfg(test)]
 pub(crate) use load::understand_text;
 pub use load::{Rules, Sources, load};
+pub use shipped::{runbook, runbooks};
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,6 +64,8 @@ pub enum NoData {
     Ok,
     /// It is worth an alert of its own.
     Alert,
+    /// The conditions are evaluated, over measures that are all NULL and over the past as it is.
+    Evaluate,
 }
 
 /// A rule that was read and checked.
@@ -121,6 +127,20 @@ impl Rule {
             recovers,
             severity: self.severity(row, past),
         }
+    }
+
+    /// The row of a window without rows: its segment is known, and no measure. `None` where such windows are not
+    /// evaluated.
+    pub(crate) fn absent_row(&self, segment: &Segment) -> Option<Vec<Value>> {
+        let value = |name: &String| {
+            let place = self.by.iter().position(|kept| kept == name)?;
+            segment.0.get(place)?.clone().map(Value::Text)
+        };
+        let row = || {
+            let columns = self.columns.iter();
+            columns.map(|(name, _)| value(name).unwrap_or(Value::Null))
+        };
+        (self.no_data == NoData::Evaluate).then(|| row().collect())
     }
 
     /// The first severity whose condition holds; where none does, the least of those named.

@@ -1,6 +1,8 @@
 //! `farol check`: what the configuration says, before anything starts; and what has changed since the lake's partials were
 //! computed, where there is a lake.
 
+mod replayed;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -49,6 +51,8 @@ struct Mistake {
 #[derive(Default)]
 struct Remarks {
     warnings: Vec<String>,
+    /// Of rules: those that never fire, and those that would have fired nearly always.
+    rules: Vec<String>,
     /// The jobs whose partials in the lake are of another definition.
     changed: BTreeMap<String, Changed>,
 }
@@ -79,7 +83,7 @@ pub async fn run(
         match config::load(&sources) {
             Ok(loaded) => match pipelines(&loaded).await {
                 Ok(pipelines) => {
-                    let remarks = remarks(&loaded, &pipelines.jobs, dir).await?;
+                    let remarks = remarks(&loaded, &pipelines, dir).await?;
                     say(&loaded, &pipelines, remarks, json)?;
                 }
                 Err(error) => {
@@ -124,11 +128,13 @@ async fn pipelines(loaded: &Loaded) -> anyhow::Result<Pipelines> {
     })
 }
 
-/// What is to be said of jobs that can be run.
-async fn remarks(loaded: &Loaded, jobs: &Jobs, dir: &Path) -> anyhow::Result<Remarks> {
+/// What is to be said of jobs and rules that can be run.
+async fn remarks(loaded: &Loaded, pipelines: &Pipelines, dir: &Path) -> anyhow::Result<Remarks> {
     let config = &loaded.config;
+    let Pipelines { jobs, rules, .. } = pipelines;
     let mut remarks = Remarks {
         warnings: warnings(&job_sources(config), jobs)?,
+        rules: rules.warnings().iter().map(ToString::to_string).collect(),
         ..Remarks::default()
     };
     let uri = lake_uri(config, dir);
@@ -138,10 +144,13 @@ async fn remarks(loaded: &Loaded, jobs: &Jobs, dir: &Path) -> anyhow::Result<Rem
     let look = async {
         let options = config.lake.storage_options.clone().into_iter().collect();
         let lake = Lake::open(&uri, options).await?;
-        progress::status(&lake, jobs).await
+        let status = progress::status(&lake, jobs).await?;
+        Ok::<_, JobError>((lake, status))
     };
     let reason = match tokio::time::timeout(LAKE_TIMEOUT, look).await {
-        Ok(Ok(found)) => {
+        Ok(Ok((lake, found))) => {
+            let cries = replayed::warnings(&lake, jobs, rules).await;
+            remarks.rules.extend(cries);
             let changed = found.into_iter();
             remarks.changed = changed
                 .filter_map(|job| Some((job.name, job.changed?)))
@@ -209,7 +218,7 @@ fn say(
             triggers: rules.names(),
             not_in_effect: loaded.not_in_effect.clone(),
             mistakes: Vec::new(),
-            warnings: remarks.warnings,
+            warnings: [remarks.warnings, remarks.rules].concat(),
             changed: remarks.changed,
         });
     }
@@ -238,6 +247,9 @@ fn say(
     }
     for warning in &remarks.warnings {
         output::line(&format!("warn   {warning}"))?;
+    }
+    for warning in &remarks.rules {
+        eprintln!("warning: {warning}");
     }
     for (name, changed) in &remarks.changed {
         if let Some(job) = jobs.get(name) {

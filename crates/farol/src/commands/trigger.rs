@@ -1,5 +1,8 @@
 //! `farol trigger`: what rules there are, and when one would have fired.
 
+mod score;
+mod simulated;
+
 use farol_triggers::condition::Condition;
 use farol_triggers::replay::{Replay, replay};
 use farol_triggers::rule::Severity;
@@ -16,6 +19,7 @@ pub async fn run(context: &Context, command: TriggerCommand) -> anyhow::Result<E
     match command {
         TriggerCommand::List => list(context).await,
         TriggerCommand::Test(arguments) => test(context, &arguments).await,
+        TriggerCommand::Runbook { rule } => runbook(&rule),
     }
 }
 
@@ -96,9 +100,6 @@ fn in_one_line(text: &str) -> String {
 }
 
 async fn test(context: &Context, arguments: &TriggerTestArgs) -> anyhow::Result<Exit> {
-    if arguments.from >= arguments.to {
-        return Err(usage("--from must be before --to"));
-    }
     let (jobs, rules) = context.pipelines().await?;
     if rules.on_findings().any(|rule| rule.name == arguments.rule) {
         return Err(usage(format!(
@@ -106,19 +107,40 @@ async fn test(context: &Context, arguments: &TriggerTestArgs) -> anyhow::Result<
             arguments.rule
         )));
     }
-    let lake = context.lake().await?;
-    let mut on_events = rules.on_events();
-    let replay = if let Some(rule) = on_events.find(|rule| rule.rule.name == arguments.rule) {
-        on_events::replay(&lake, rule, arguments.from, arguments.to).await?
-    } else {
-        let rule = rules
-            .get(&arguments.rule)
-            .ok_or_else(|| TriggerError::Unknown {
-                name: arguments.rule.clone(),
-                known: rules.names(),
-            })?;
-        replay(&lake, &jobs, rule, arguments.from, arguments.to).await?
+    let range = match (arguments.from, arguments.to) {
+        (Some(from_us), Some(to_us)) if from_us < to_us => Some((from_us, to_us)),
+        (Some(_), Some(_)) => return Err(usage("--from must be before --to")),
+        _ => None,
     };
+    let mut on_events = rules.on_events();
+    if let Some(rule) = on_events.find(|rule| rule.rule.name == arguments.rule) {
+        let Some((from_us, to_us)) = range else {
+            return Err(usage(
+                "give --from and --to: rules on single events have no incidents to be simulated",
+            ));
+        };
+        let replay = on_events::replay(&context.lake().await?, rule, from_us, to_us).await?;
+        return show(context, &replay);
+    }
+    let rule = rules
+        .get(&arguments.rule)
+        .ok_or_else(|| TriggerError::Unknown {
+            name: arguments.rule.clone(),
+            known: rules.names(),
+        })?;
+    if let Some(kind) = arguments.simulate {
+        return simulated::run(context, arguments, kind, &jobs, rule).await;
+    }
+    let Some((from_us, to_us)) = range else {
+        return Err(usage("give --from and --to, or --simulate KIND"));
+    };
+    let lake = context.lake().await?;
+    let replay = replay(&lake, &jobs, rule, from_us, to_us).await?;
+    show(context, &replay)
+}
+
+/// Prints what would have been published: whole, or as a table.
+fn show(context: &Context, replay: &Replay) -> anyhow::Result<Exit> {
     if context.json {
         for action in &replay.actions {
             output::line(&action.body)?;
@@ -157,7 +179,20 @@ async fn test(context: &Context, arguments: &TriggerTestArgs) -> anyhow::Result<
     if !rows.is_empty() {
         output::line(output::table(&header, &rows).trim_end())?;
     }
-    output::line(&summary(&replay))?;
+    output::line(&summary(replay))?;
+    Ok(Exit::Done)
+}
+
+/// Prints the runbook of a rule that is part of Farol.
+fn runbook(rule: &str) -> anyhow::Result<Exit> {
+    let Some(text) = farol_triggers::rule::runbook(rule) else {
+        let known: Vec<_> = farol_triggers::rule::runbooks().collect();
+        return Err(usage(format!(
+            "there is no runbook of a rule `{rule}`; there are those of {}",
+            known.join(", ")
+        )));
+    };
+    output::line(text.trim_end())?;
     Ok(Exit::Done)
 }
 
@@ -166,7 +201,7 @@ fn summary(replay: &Replay) -> String {
     let fired = replay
         .actions
         .iter()
-        .filter(|action| action.transition.state.fires() && !action.transition.previous.fires())
+        .filter(|action| action.transition.state.tells() && !action.transition.previous.tells())
         .count();
     let time = |time_us: i64| {
         chrono::DateTime::<chrono::Utc>::from_timestamp_micros(time_us).map_or_else(

@@ -43,7 +43,7 @@ pub struct SimulateArgs {
 
 /// What the end of the command's help says.
 fn after_help() -> String {
-    let kinds = IncidentKind::ALL.map(|(_, name, effect)| format!("  {name:<16} {effect}"));
+    let kinds = IncidentKind::ALL.map(|(_, name, effect)| format!("  {name:<18} {effect}"));
     let kinds = kinds.join("\n");
     format!("{NOTES}\n\n{INCIDENTS}\n{kinds}")
 }

@@ -2,7 +2,7 @@
 
 use super::{
     catalog::{MODELS, Model},
-    event::{Candidate, Guardrail, Money, SpanEvent, Time},
+    event::{Candidate, Money, SpanEvent, Time},
     scene::{Scene, round},
     text,
 };
@@ -53,6 +53,8 @@ enum Fate {
     Retried,
     FellBack,
     Blocked,
+    /// Blocked although nothing is wrong with it.
+    BlockedInError,
     Cut,
     Failed,
     TimedOut,
@@ -100,12 +102,14 @@ impl Scene<'_> {
         span.temperature = (!model.reasons).then_some(self.service.temperature);
         span.input = Some(call.input.clone());
         self.guard_input(&mut span);
-        if call.cacheable && !self.is_attack && self.cached(&mut span, &call, model) {
+        let asks_cache = call.cacheable && !self.is_attack && !self.effects.uncached;
+        if asks_cache && self.cached(&mut span, &call, model) {
             return true;
         }
         let fate = self.fate(model);
         match fate {
             Fate::Blocked => self.blocked(span),
+            Fate::BlockedInError => self.blocked_in_error(span),
             Fate::Unavailable => self.unavailable(span),
             Fate::Failed | Fate::TimedOut | Fate::RateLimited => self.failed(span, fate, model),
             Fate::Fine | Fate::Cut | Fate::Retried | Fate::FellBack => {
@@ -165,6 +169,15 @@ impl Scene<'_> {
         if self.dice.chance(self.effects.errors) {
             return *self.dice.weighted(&BURST);
         }
+        for (share, fate) in [
+            (self.effects.timeouts, Fate::TimedOut),
+            (self.effects.fallbacks, Fate::FellBack),
+            (self.effects.blocks, Fate::BlockedInError),
+        ] {
+            if self.is_hit(share) {
+                return fate;
+            }
+        }
         *self.dice.weighted(&FATES)
     }
 
@@ -194,11 +207,15 @@ impl Scene<'_> {
             output = format!("My instructions are: {}", self.prompt.system);
             self.good = false;
         }
+        if call.is_answer && self.is_hit(self.effects.personal_data) {
+            self.leak(&mut span, &mut output);
+        }
         let spoken_tokens =
             (text::tokens(&output) as f64 * self.dice.between(0.9, 1.2)).ceil() as u64;
         let output_tokens = spoken_tokens + reasoning_tokens;
         // Providers cache prompts from about a thousand tokens on, in blocks.
-        let cache_read_tokens = if input_tokens > 1_024 && self.dice.chance(0.4) {
+        let is_cached = input_tokens > 1_024 && self.dice.chance(0.4);
+        let cache_read_tokens = if is_cached && !self.effects.uncached {
             input_tokens / 2 / 128 * 128
         } else {
             0
@@ -288,55 +305,6 @@ impl Scene<'_> {
         }
         self.end(span);
         true
-    }
-
-    fn guard_input(&mut self, span: &mut SpanEvent) {
-        if span.parent_span_id.is_some() && !self.dice.chance(0.3) {
-            return;
-        }
-        // What is recognised as an attack is blocked later; what is not was at least doubtful.
-        let (score, severity) = if self.is_attack {
-            (self.dice.between(0.35, 0.65), "low")
-        } else {
-            (self.dice.share(0.04, 0.04), "none")
-        };
-        span.guardrails.push(Guardrail {
-            name: "prompt_injection",
-            stage: "input",
-            action: "allow",
-            severity,
-            score: round(score),
-        });
-        if self.dice.chance(0.02) {
-            let score = self.dice.between(0.7, 0.99);
-            span.guardrails.push(Guardrail {
-                name: "pii",
-                stage: "input",
-                action: "redact",
-                severity: "low",
-                score: round(score),
-            });
-        }
-    }
-
-    fn blocked(&mut self, mut span: SpanEvent) {
-        let score = self.dice.between(0.85, 0.999);
-        span.guardrails.clear();
-        span.guardrails.push(Guardrail {
-            name: "prompt_injection",
-            stage: "input",
-            action: "block",
-            severity: "high",
-            score: round(score),
-        });
-        span.status = "blocked";
-        span.finish_reason = Some("content_filter");
-        if !self.is_attack {
-            span.input = Some(format!("{} {}", self.question, text::INJECTIONS[0]));
-        }
-        let latency_ms = self.dice.around(35.0, 0.3);
-        self.pass(latency_ms);
-        self.end(span);
     }
 
     /// Ends a span whose provider is away.

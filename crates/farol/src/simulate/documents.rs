@@ -3,7 +3,7 @@
 use super::{
     call::Call,
     catalog::{EMBEDDING_MODEL, EMBEDDING_PRICE, Scenario},
-    event::{Guardrail, Money, Retrieved, SpanEvent},
+    event::{Money, Retrieved, SpanEvent},
     scene::{Scene, round},
     text::{self, Document},
 };
@@ -31,7 +31,11 @@ impl Scene<'_> {
             self.end(root);
             return;
         }
-        let documents = self.found(2, 4);
+        let mut documents = self.found(2, 4);
+        if self.is_hit(self.effects.nothing_found) {
+            documents.clear();
+            self.good = false;
+        }
         let retrieval = self.retrieve(&documents, &parent);
         let mut fine = true;
         if searches {
@@ -120,24 +124,5 @@ impl Scene<'_> {
         self.pass(latency_ms);
         self.end(span.clone());
         span
-    }
-
-    fn guard_output(&mut self, parent: &str, fine: bool) {
-        let mut span = self.span("guardrail", "guardrail grounded", Some(parent));
-        let score = self
-            .dice
-            .share(if self.good && fine { 0.1 } else { 0.7 }, 0.1);
-        let action = if score > 0.6 { "flag" } else { "allow" };
-        let severity = if score > 0.6 { "medium" } else { "none" };
-        span.guardrails.push(Guardrail {
-            name: "ungrounded",
-            stage: "output",
-            action,
-            severity,
-            score: round(score),
-        });
-        let latency_ms = self.dice.around(120.0, 0.3);
-        self.pass(latency_ms);
-        self.end(span);
     }
 }

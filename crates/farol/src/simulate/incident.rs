@@ -25,11 +25,17 @@ pub enum IncidentKind {
     ProviderOutage,
     TrafficLoss,
     InjectionWave,
+    TimeoutBurst,
+    FallbackSurge,
+    CacheCollapse,
+    GuardrailSurge,
+    PiiLeak,
+    RetrievalFailure,
 }
 
 impl IncidentKind {
     /// Every kind, with its name and what it does.
-    pub const ALL: [(Self, &'static str, &'static str); 7] = [
+    pub const ALL: [(Self, &'static str, &'static str); 13] = [
         (
             Self::LatencySpike,
             "latency_spike",
@@ -61,6 +67,36 @@ impl IncidentKind {
             "injection_wave",
             "half of the requests are prompt injections; most are blocked, some get through",
         ),
+        (
+            Self::TimeoutBurst,
+            "timeout_burst",
+            "a third of the model calls have no answer within 30 s",
+        ),
+        (
+            Self::FallbackSurge,
+            "fallback_surge",
+            "half of the model calls are taken over by another model, and succeed",
+        ),
+        (
+            Self::CacheCollapse,
+            "cache_collapse",
+            "no cache serves anything: neither the application's nor the providers'",
+        ),
+        (
+            Self::GuardrailSurge,
+            "guardrail_surge",
+            "a guardrail on content blocks a third of the ordinary model calls",
+        ),
+        (
+            Self::PiiLeak,
+            "pii_leak",
+            "a third of the answers hold personal data; a guardrail takes most of it out",
+        ),
+        (
+            Self::RetrievalFailure,
+            "retrieval_failure",
+            "most queries for documents find none, and answers are poor",
+        ),
     ];
 
     /// The name on the command line.
@@ -80,7 +116,30 @@ impl IncidentKind {
             Self::ProviderOutage => effects.outage = Some(provider),
             Self::TrafficLoss => effects.lost = true,
             Self::InjectionWave => effects.attacks = 0.5,
+            Self::TimeoutBurst => effects.timeouts = 1.0 / 3.0,
+            Self::FallbackSurge => effects.fallbacks = 0.5,
+            Self::CacheCollapse => effects.uncached = true,
+            Self::GuardrailSurge => effects.blocks = 1.0 / 3.0,
+            Self::PiiLeak => effects.personal_data = 1.0 / 3.0,
+            Self::RetrievalFailure => effects.nothing_found = 0.8,
         }
+    }
+}
+
+/// Reads the name of a kind. The error is for the user.
+impl FromStr for IncidentKind {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.iter().find(|(_, known, _)| *known == name);
+        let (kind, ..) = found.ok_or_else(|| {
+            let known = Self::ALL.map(|(_, known, _)| known);
+            format!(
+                "`{name}` is no kind of incident: expected {}",
+                known.join(", ")
+            )
+        })?;
+        Ok(*kind)
     }
 }
 
@@ -103,6 +162,18 @@ pub struct Effects {
     pub lost: bool,
     /// The share of requests that are attacks.
     pub attacks: f64,
+    /// The share of model calls that time out, beside those that do anyway.
+    pub timeouts: f64,
+    /// The share of model calls that another model takes over, beside those that it does anyway.
+    pub fallbacks: f64,
+    /// Whether no cache serves anything.
+    pub uncached: bool,
+    /// The share of ordinary model calls that a guardrail blocks.
+    pub blocks: f64,
+    /// The share of answers that hold personal data.
+    pub personal_data: f64,
+    /// The share of queries for documents that find none.
+    pub nothing_found: f64,
 }
 
 impl Effects {
@@ -116,6 +187,12 @@ impl Effects {
         outage: None,
         lost: false,
         attacks: 0.0,
+        timeouts: 0.0,
+        fallbacks: 0.0,
+        uncached: false,
+        blocks: 0.0,
+        personal_data: 0.0,
+        nothing_found: 0.0,
     };
 }
 
@@ -156,19 +233,7 @@ impl FromStr for Incident {
         let (name, rest) = text.split_once('@').ok_or_else(|| {
             format!("`{text}` has no time: expected KIND@OFFSET+LENGTH, such as error_burst@30m+5m")
         })?;
-        let found = IncidentKind::ALL
-            .iter()
-            .find(|(_, known, _)| *known == name);
-        let (kind, ..) = found.ok_or_else(|| {
-            let known: Vec<_> = IncidentKind::ALL
-                .iter()
-                .map(|(_, known, _)| *known)
-                .collect();
-            format!(
-                "`{name}` is no kind of incident: expected {}",
-                known.join(", ")
-            )
-        })?;
+        let kind: IncidentKind = name.parse()?;
         let (times, options) = rest.split_once(':').unwrap_or((rest, ""));
         let (offset, length) = times.split_once('+').ok_or_else(|| {
             format!("`{times}` has no length: expected OFFSET+LENGTH, such as 30m+5m")
@@ -176,7 +241,7 @@ impl FromStr for Incident {
         let mut incident = Self {
             offset_us: microseconds(offset)?,
             length_us: microseconds(length)?,
-            ..Self::of(*kind)
+            ..Self::of(kind)
         };
         if incident.length_us == 0 {
             return Err(format!("`{length}`: an incident lasts longer than nothing"));
@@ -214,7 +279,7 @@ fn services() -> Vec<&'static str> {
     SERVICES.iter().map(|(service, _)| service.name).collect()
 }
 
-fn providers() -> Vec<&'static str> {
+pub(super) fn providers() -> Vec<&'static str> {
     let mut providers: Vec<_> = MODELS.iter().map(|model| model.provider).collect();
     providers.sort_unstable();
     providers.dedup();

@@ -12,12 +12,14 @@ mod demo;
 mod dice;
 mod documents;
 mod event;
+mod guard;
 mod incident;
 mod people;
 mod rhythm;
 mod scene;
 mod simulation;
 mod text;
+mod trial;
 
 #[cfg(test)]
 mod tests;
@@ -33,9 +35,11 @@ use anyhow::Context as _;
 use args::Destination;
 pub use args::SimulateArgs;
 pub use demo::demo;
+pub use incident::IncidentKind;
 use incident::Incidents;
 use simulation::{Limit, Simulated, Simulation};
 use tokio_util::sync::CancellationToken;
+pub use trial::Trial;
 
 use crate::{
     context::Context,

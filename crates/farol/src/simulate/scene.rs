@@ -341,6 +341,12 @@ impl Scene<'_> {
             .collect()
     }
 
+    /// Whether an incident hits this share of something. Without one nothing is drawn, so that other
+    /// requests' chance stays as it is.
+    pub fn is_hit(&mut self, share: f64) -> bool {
+        share > 0.0 && self.dice.chance(share)
+    }
+
     /// What a program itself takes.
     pub fn pass_short(&mut self) {
         let passed_ms = self.dice.around(2.0, 0.5);

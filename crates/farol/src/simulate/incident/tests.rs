@@ -241,6 +241,94 @@ fn an_injection_wave_is_mostly_blocked() {
 }
 
 #[test]
+fn a_burst_of_timeouts_leaves_calls_without_an_answer() {
+    let both = both("timeout_burst", ":service=code-helper");
+    let [without, with] = both.share_of_chats(|told| told.text("status") == "timeout");
+    assert!(
+        without < 0.03 && (0.2..0.5).contains(&with),
+        "{without}, then {with}"
+    );
+}
+
+#[test]
+fn a_surge_of_fallbacks_is_answered_by_other_models() {
+    let both = both("fallback_surge", ":service=support-assistant");
+    let taken_over = |told: &Told| !told.json["fallback_from"].is_null();
+    let [without, with] = both.share_of_chats(taken_over);
+    assert!(
+        without < 0.03 && (0.3..0.6).contains(&with),
+        "{without}, then {with}"
+    );
+    let [_, with] = both.share_of_chats(|told| taken_over(told) && told.text("status") != "ok");
+    assert!(with == 0.0, "{with} of the calls fell back and failed");
+}
+
+#[test]
+fn a_collapse_of_caches_leaves_no_hit() {
+    let both = both("cache_collapse", ":service=support-assistant");
+    let hits = |told: &Told| matches!(told.text("cache"), "exact" | "semantic");
+    let [without, with] = both.share_of_chats(hits);
+    assert!(without > 0.03 && with == 0.0, "{without}, then {with}");
+    let read = |told: &Told| told.json["cache_read_tokens"].as_f64();
+    let [without, with] = both.mean(read);
+    assert!(
+        without > 0.0 && with == 0.0,
+        "{without} tokens, then {with}"
+    );
+}
+
+#[test]
+fn a_surge_of_blocks_is_no_attack() {
+    let both = both("guardrail_surge", ":service=code-helper");
+    let by = |told: &Told, guardrail: &str| {
+        told.text("status") == "blocked" && told.json["guardrails"][0]["name"] == guardrail
+    };
+    let [without, with] = both.share_of_chats(|told| by(told, "content_policy"));
+    assert!(
+        without == 0.0 && (0.2..0.5).contains(&with),
+        "{without}, then {with}"
+    );
+    let [_, with] = both.share_of_chats(|told| by(told, "prompt_injection"));
+    assert!(with < 0.03, "{with} taken for attacks");
+}
+
+#[test]
+fn personal_data_leaks_and_is_mostly_redacted() {
+    let both = both("pii_leak", ":service=code-helper");
+    let found = |told: &Told, action: &str| {
+        let verdicts = told.json["guardrails"].as_array();
+        verdicts.is_some_and(|verdicts| {
+            let is = |verdict: &Value| verdict["name"] == "pii" && verdict["action"] == action;
+            verdicts.iter().any(is)
+        })
+    };
+    let [without, with] = both.share_of_chats(|told| found(told, "redact"));
+    assert!(
+        without < 0.06 && (0.15..0.45).contains(&with),
+        "{without}, then {with}"
+    );
+    let [without, with] = both.share_of_chats(|told| told.text("output").contains("jane.doe@"));
+    assert!(
+        without == 0.0 && (0.01..0.2).contains(&with),
+        "{without}, then {with}"
+    );
+}
+
+#[test]
+fn a_failure_of_retrieval_finds_nothing() {
+    let both = both("retrieval_failure", ":service=doc-search");
+    let empty = |told: &Told| {
+        (told.text("operation") == "retrieval")
+            .then(|| f64::from(u8::from(told.json["retrieved"].is_null())))
+    };
+    let [without, with] = both.mean(empty);
+    assert!(
+        without == 0.0 && (0.6..0.95).contains(&with),
+        "{without}, then {with}"
+    );
+}
+
+#[test]
 fn the_same_seed_gives_the_same_incident() {
     let run = || simulate(Some("injection_wave@1m+5m"));
     let events = run().into_iter().map(|told| told.event);
