@@ -31,8 +31,7 @@ pub(crate) fn unreached(
     limits: &Limits,
 ) -> Option<Mistake> {
     if before.contains(&None) {
-        let message = "this severity is never reached: one before it has no condition";
-        return Some(Mistake::new(0..0, message));
+        return Some(Mistake::new(0..0, "one before it has no condition"));
     }
     let severity = parse::parse(severity?).ok()?;
     // Where the rule never fires, that is what is to be said.
@@ -40,23 +39,19 @@ pub(crate) fn unreached(
     for earlier in before.iter().flatten() {
         let earlier = parse::parse(earlier).ok()?;
         // What may be NULL is not taken without being false either.
-        if earlier
-            .names()
-            .iter()
-            .all(|name| known.not_null.contains(*name))
-        {
+        if is_known(&earlier, &known) {
             match assume(&earlier, false, &known) {
                 Ok(narrower) => known = narrower,
                 Err(_) => {
-                    let message = "this severity is never reached: those before it take every case";
-                    return Some(Mistake::new(severity.span, message));
+                    return Some(Mistake::new(
+                        severity.span,
+                        "those before it take every case",
+                    ));
                 }
             }
         }
     }
-    let mistake = assume(&severity, true, &known).err()?;
-    let message = format!("this severity is never reached: {}", mistake.message);
-    Some(Mistake::new(mistake.span, message))
+    assume(&severity, true, &known).err()
 }
 
 /// What holds of columns, as far as it has been read.
@@ -259,6 +254,26 @@ fn compare_text<'a>(
     Ok(known)
 }
 
+/// Whether an expression is never NULL by what is known.
+fn is_known(expr: &Expr, known: &Known<'_>) -> bool {
+    match &expr.kind {
+        Kind::Number(_) | Kind::Text(_) | Kind::Boolean(_) | Kind::IsNull(_) => true,
+        Kind::Name(name) => known.not_null.contains(name),
+        Kind::Not(inner) | Kind::Negative(inner) => is_known(inner, known),
+        // A division by zero is NULL, and so is a past without data.
+        Kind::Binary(Operator::Divide | Operator::Modulo, ..) | Kind::Past(..) | Kind::Null => {
+            false
+        }
+        Kind::Binary(_, left, right) => is_known(left, known) && is_known(right, known),
+        Kind::Call(Function::Abs, arguments) => {
+            arguments.iter().all(|argument| is_known(argument, known))
+        }
+        Kind::Call(Function::Coalesce, arguments) => {
+            arguments.iter().any(|argument| is_known(argument, known))
+        }
+    }
+}
+
 /// Between which numbers an expression is, where it is not NULL.
 fn value(expr: &Expr, known: &Known<'_>) -> Bounds {
     match &expr.kind {
@@ -406,6 +421,11 @@ mod tests {
             when,
             &[Some("timeout_rate > 0.1")],
             Some("timeout_rate > 0.2 OR requests > 100")
+        ));
+        assert!(reached(
+            when,
+            &[Some("error_rate >= 0 * baseline('7 days', error_rate)")],
+            Some("requests > 100")
         ));
     }
 }
