@@ -31,8 +31,7 @@ pub(crate) fn unreached(
     limits: &Limits,
 ) -> Option<Mistake> {
     if before.contains(&None) {
-        let message = "this severity is never reached: one before it has no condition";
-        return Some(Mistake::new(0..0, message));
+        return Some(Mistake::new(0..0, "one before it has no condition"));
     }
     let severity = parse::parse(severity?).ok()?;
     // Where the rule never fires, that is what is to be said.
@@ -40,23 +39,19 @@ pub(crate) fn unreached(
     for earlier in before.iter().flatten() {
         let earlier = parse::parse(earlier).ok()?;
         // What may be NULL is not taken without being false either.
-        if earlier
-            .names()
-            .iter()
-            .all(|name| known.not_null.contains(*name))
-        {
+        if is_known(&earlier, &known) {
             match assume(&earlier, false, &known) {
                 Ok(narrower) => known = narrower,
                 Err(_) => {
-                    let message = "this severity is never reached: those before it take every case";
-                    return Some(Mistake::new(severity.span, message));
+                    return Some(Mistake::new(
+                        severity.span,
+                        "those before it take every case",
+                    ));
                 }
             }
         }
     }
-    let mistake = assume(&severity, true, &known).err()?;
-    let message = format!("this severity is never reached: {}", mistake.message);
-    Some(Mistake::new(mistake.span, message))
+    assume(&severity, true, &known).err()
 }
 
 /// What holds of columns, as far as it has been read.
@@ -259,6 +254,26 @@ fn compare_text<'a>(
     Ok(known)
 }
 
+/// Whether an expression is never NULL by what is known.
+fn is_known(expr: &Expr, known: &Known<'_>) -> bool {
+    match &expr.kind {
+        Kind::Number(_) | Kind::Text(_) | Kind::Boolean(_) | Kind::IsNull(_) => true,
+        Kind::Name(name) => known.not_null.contains(name),
+        Kind::Not(inner) | Kind::Negative(inner) => is_known(inner, known),
+        // A division by zero is NULL, and so is a past without data.
+        Kind::Binary(Operator::Divide | Operator::Modulo, ..) | Kind::Past(..) | Kind::Null => {
+            false
+        }
+        Kind::Binary(_, left, right) => is_known(left, known) && is_known(right, known),
+        Kind::Call(Function::Abs, arguments) => {
+            arguments.iter().all(|argument| is_known(argument, known))
+        }
+        Kind::Call(Function::Coalesce, arguments) => {
+            arguments.iter().any(|argument| is_known(argument, known))
+        }
+    }
+}
+
 /// Between which numbers an expression is, where it is not NULL.
 fn value(expr: &Expr, known: &Known<'_>) -> Bounds {
     match &expr.kind {
@@ -308,104 +323,4 @@ impl Expr {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn limits() -> Limits {
-        [
-            ("error_rate".to_owned(), Bounds::RATIO),
-            ("latency_ms".to_owned(), Bounds::from(0.0)),
-        ]
-        .into()
-    }
-
-    fn place(text: &str) -> Option<&str> {
-        never(text, &limits()).map(|mistake| &text[mistake.span])
-    }
-
-    #[test]
-    fn what_can_never_be_is_found_where_it_is() {
-        for (text, at) in [
-            ("error_rate > 1", "error_rate > 1"),
-            ("requests > 20 AND 1.5 < error_rate", "1.5 < error_rate"),
-            ("latency_ms < 0", "latency_ms < 0"),
-            (
-                "error_rate > 0.5 AND requests >= 20 AND error_rate < 0.2",
-                "error_rate < 0.2",
-            ),
-            ("requests > 5 AND requests <= 5", "requests <= 5"),
-            ("requests BETWEEN 10 AND 5", "requests BETWEEN 10 AND 5"),
-            ("service = 'a' AND service = 'b'", "service = 'b'"),
-            ("error_rate > 1 OR error_rate < 0", "error_rate > 1"),
-            ("requests IS NULL AND requests > 3", "requests > 3"),
-            ("requests > 3 AND requests IS NULL", "requests IS NULL"),
-            ("NOT (error_rate <= 1)", "error_rate <= 1"),
-            (
-                "error_rate > 1 + baseline('7 days', error_rate)",
-                "error_rate > 1 + baseline('7 days', error_rate)",
-            ),
-            ("requests > 1 AND FALSE", "FALSE"),
-            ("error_rate = 2", "error_rate = 2"),
-        ] {
-            let found = place(text);
-            assert!(found.is_some(), "{text}");
-            // `BETWEEN` is two comparisons over the same words.
-            let found = found.unwrap_or_default();
-            assert!(
-                text.contains(found) && (found == at || at.contains(found)),
-                "{text}: {found}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_may_be_is_left_alone() {
-        for text in [
-            "error_rate >= 1",
-            "error_rate > 0.5 AND requests >= 20 OR error_rate > 0.9",
-            "requests >= 5 AND requests <= 5",
-            "error_rate > 2 * baseline('7 days', error_rate)",
-            "error_rate > 0.99 + previous('1 hour', error_rate)",
-            "latency_ms > 100000 AND latency_ms < 100001",
-            "service = 'a' OR service = 'b'",
-            "service <> 'a' AND service <> 'b'",
-            "coalesce(error_rate, 5) > 2",
-            "requests IS NULL OR requests < 3",
-            "requests IS NULL AND coalesce(requests, 0) < 3",
-            "errors / requests > 7",
-            "NOT (error_rate > 1)",
-            "requests <> 5 AND requests >= 5",
-            "(error_rate - 0.5) * (error_rate - 0.5) > 0.2",
-        ] {
-            assert_eq!(never(text, &limits()), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn severities_that_are_never_reached_are_found() {
-        let reached = |when, before: &[Option<&str>], severity| {
-            unreached(when, before, severity, &limits()).is_none()
-        };
-        let when = "error_rate > 0.2 AND requests >= 20";
-        assert!(reached(when, &[], Some("error_rate > 0.5")));
-        assert!(reached(when, &[Some("error_rate > 0.5")], None));
-        assert!(!reached(when, &[None], None));
-        assert!(!reached(when, &[], Some("error_rate < 0.1")));
-        assert!(!reached(
-            when,
-            &[Some("error_rate > 0.3")],
-            Some("error_rate > 0.5")
-        ));
-        assert!(!reached(
-            when,
-            &[Some("error_rate > 0.1")],
-            Some("requests > 100")
-        ));
-        // Where the first is NULL, the second is asked.
-        assert!(reached(
-            when,
-            &[Some("timeout_rate > 0.1")],
-            Some("timeout_rate > 0.2 OR requests > 100")
-        ));
-    }
-}
+mod tests;

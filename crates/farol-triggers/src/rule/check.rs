@@ -57,7 +57,8 @@ impl Check<'_> {
             Some(recover) => Some(self.condition(recover, &all)?),
             None => None,
         };
-        let severities = self.severities(written.severity.as_ref(), &all)?;
+        let written_severity = written.severity.as_ref();
+        let severities = self.severities(written_severity.map(|severity| &severity.value), &all)?;
         let hold_us = self.span(written.hold.as_ref(), window_us)?;
         let hold_windows = self.windows(written.hold.as_ref(), hold_us, window_us)?;
         let rule = Rule {

@@ -20,7 +20,7 @@ pub(super) struct RuleFile {
     pub recover_when: Option<Spanned<String>>,
     #[serde(rename = "for")]
     pub hold: Option<Spanned<String>>,
-    pub severity: Option<SeverityFile>,
+    pub severity: Option<Spanned<SeverityFile>>,
     pub cooldown: Option<Spanned<String>>,
     pub no_data: Option<Spanned<String>>,
     pub renotify: Option<Spanned<String>>,

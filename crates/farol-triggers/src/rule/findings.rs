@@ -159,7 +159,8 @@ impl Check<'_> {
         let columns = columns(catalog);
         let by = self.by_of_findings(&written.by, &columns);
         let when = self.condition(&written.when, &columns)?;
-        let severities = self.severities(written.severity.as_ref(), &columns)?;
+        let severity = written.severity.as_ref().map(|severity| &severity.value);
+        let severities = self.severities(severity, &columns)?;
         let conditions = severities.iter().filter_map(|(when, _)| when.as_ref());
         if std::iter::once(&when)
             .chain(conditions)

@@ -14,7 +14,10 @@ pub(super) fn warnings(source: Source<'_>, written: &RuleFile, job: &Job) -> Vec
         let message = format!("the rule never fires: {}", mistake.message);
         return vec![source.mistake(when, Mistake::new(mistake.span, message))];
     }
-    let Some(SeverityFile::List(entries)) = &written.severity else {
+    let Some(severity) = &written.severity else {
+        return Vec::new();
+    };
+    let SeverityFile::List(entries) = &severity.value else {
         return Vec::new();
     };
     let conditions: Vec<_> = entries
@@ -24,10 +27,14 @@ pub(super) fn warnings(source: Source<'_>, written: &RuleFile, job: &Job) -> Vec
     let found = entries.iter().enumerate().filter_map(|(place, entry)| {
         let (before, this) = (&conditions[..place], conditions[place]);
         let mistake = unreached(&when.value, before, this, &job.limits)?;
-        Some(match &entry.when {
-            Some(condition) => source.mistake(condition, mistake),
-            None => source.error(entry.severity.referenced, mistake.message, None),
-        })
+        let message = format!(
+            "`{}`, number {} of the severities, is never reached: {}",
+            entry.severity.value,
+            place + 1,
+            mistake.message
+        );
+        // Entries of either form have lost their own place.
+        Some(source.error(severity.referenced, message, None))
     });
     found.collect()
 }
@@ -75,12 +82,16 @@ mod tests {
         ));
         assert_eq!(
             twice,
-            ["r.yaml:8:16: this severity is never reached: one before it has no condition"]
+            [
+                "r.yaml:7:3: `warning`, number 2 of the severities, is never reached: one before it has no condition"
+            ]
         );
         let below = told(&RULE.replace("error_rate > 0.5", "error_rate < 0.1"));
         assert_eq!(below.len(), 1);
         assert!(
-            below[0].starts_with("r.yaml:7:12: this severity is never reached"),
+            below[0].starts_with(
+                "r.yaml:7:3: `critical`, number 1 of the severities, is never reached: "
+            ),
             "{below:?}"
         );
     }

@@ -17,7 +17,7 @@ const HOURS_MIN: i64 = 6;
 const PER_CENT: i64 = 90;
 
 /// How long all rules may take together: what is checked are files.
-const TIMEOUT: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Runs every rule on measures over the lake's last week. What cannot be told is said, too.
 pub(super) async fn warnings(lake: &Lake, jobs: &Jobs, rules: &Rules) -> Vec<String> {
