@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::action::Action;
+use crate::action::{Action, alert_id};
+use crate::attention::Acknowledgements;
 use crate::history::{Before, History};
-use crate::lifecycle::{Decided, Fact, Machine, Range, Seen, Terms, decide};
+use crate::lifecycle::{Decided, Fact, Interventions, Machine, Range, Seen, Terms, decide};
 use crate::rule::{Judgement, Rule};
 use farol_jobs::segment::Segment;
 use farol_jobs::time::floor;
@@ -123,7 +124,7 @@ impl Book {
     }
 
     /// Decides every segment, in a fixed order.
-    pub fn decide(&mut self, range: Range) -> Vec<(Segment, Decided)> {
+    pub fn decide(&mut self, range: Range, said: &Acknowledgements) -> Vec<(Segment, Decided)> {
         let mut segments: Vec<Segment> = self
             .history
             .segments()
@@ -134,7 +135,13 @@ impl Book {
         segments.dedup();
         let mut decided = Vec::new();
         for segment in segments {
-            let found = self.decide_segment(&segment, range);
+            let interventions = if said.is_empty() {
+                Interventions::default()
+            } else {
+                let text = segment.to_json(&self.rule.by).to_string();
+                said.interventions(&alert_id(&self.rule.name, &text))
+            };
+            let found = self.decide_segment(&segment, range, &interventions);
             decided.extend(found.into_iter().map(|one| (segment.clone(), one)));
         }
         // As an operator would tell it: by time, then by segment.
@@ -142,7 +149,12 @@ impl Book {
         decided
     }
 
-    fn decide_segment(&mut self, segment: &Segment, range: Range) -> Vec<Decided> {
+    fn decide_segment(
+        &mut self,
+        segment: &Segment,
+        range: Range,
+        interventions: &Interventions,
+    ) -> Vec<Decided> {
         let terms = Terms::from(self.rule.as_ref());
         let nothing = BTreeMap::new();
         let windows = self.history.windows(segment).unwrap_or(&nothing);
@@ -169,7 +181,7 @@ impl Book {
             .range(range.start_us..)
             .map(|(w, f)| (*w, *f))
             .collect();
-        decide(&terms, &before, &facts, range, |window_us| {
+        decide(&terms, &before, &facts, range, interventions, |window_us| {
             let Some(row) = windows.get(&window_us) else {
                 return Seen::Nothing;
             };

@@ -94,7 +94,9 @@ impl JobFailures {
         error: Option<&str>,
     ) -> Result<Option<Action>, TriggerError> {
         let told = self.told.get(job.name()).copied();
-        if told.is_some_and(|(_, fact)| fact.transition.state.fires()) == error.is_some() {
+        let held_off = told.is_some_and(|(_, fact)| fact.transition.cause == Cause::Resolved);
+        let fires = told.is_some_and(|(_, fact)| fact.transition.state.fires());
+        if (held_off || fires) == error.is_some() {
             return Ok(None);
         }
         let (version, marks) = table.version_and_marks(&job.app_id()).await?;
@@ -124,7 +126,11 @@ impl JobFailures {
 /// What is to be said of a job that fails, or does not, and has come to a window.
 fn decide(told: Option<(i64, Fact)>, fails: bool, at_us: i64) -> Option<Decided> {
     let previous = told.map_or(State::Ok, |(_, fact)| fact.transition.state);
+    let held_off = told.is_some_and(|(_, fact)| fact.transition.cause == Cause::Resolved);
     let state = match (previous.fires(), fails) {
+        // Resolved by hand: until it goes on well.
+        (_, true) if held_off => return None,
+        (_, false) if held_off => State::Ok,
         (false, true) => State::Alert,
         (true, false) => State::Recovered,
         _ => return None,

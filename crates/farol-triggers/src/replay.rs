@@ -7,6 +7,7 @@ use farol_lake::sql::Session;
 use farol_lake::{ACTIONS, Lake};
 
 use crate::action::{Action, action};
+use crate::attention::Acknowledgements;
 use crate::book::Book;
 use crate::error::TriggerError;
 use crate::evidence::evidence_of;
@@ -70,7 +71,7 @@ pub async fn replay(
         .load(&session, rule, rows_from_us, Some(to_us))
         .await?;
     let segments = book.history.segments().count();
-    let decided = book.decide(range);
+    let decided = book.decide(range, &Acknowledgements::default());
     let actions = decided
         .iter()
         .map(|(segment, one)| action(rule, segment, one, &evidence_of(&book, segment, one)));

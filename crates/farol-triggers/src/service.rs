@@ -15,6 +15,7 @@ use farol_lake::sql::Session;
 use farol_lake::{ACTIONS, Commit, Lake, LakeError, Marks, Outcome, Step, Table, TableSpec};
 
 use crate::action::{Action, action};
+use crate::attention::{self, Alerts, Notes, attend};
 use crate::book::Book;
 use crate::closing::{closed, due, everything, present};
 use crate::error::TriggerError;
@@ -23,7 +24,7 @@ use crate::job_failure::JobFailures;
 use crate::look::{Changes, Look, Partials};
 use crate::on_findings::FindingRules;
 use crate::outbox::{self, MARKS, NEXT_ACTION, STEP};
-use crate::rule::{Rule, Rules};
+use crate::rule::{Attention, Rule, Rules};
 use farol_detectors::samples::Inputs;
 use farol_jobs::time::{floor, now_us};
 
@@ -58,6 +59,10 @@ pub struct Service {
     inputs: Inputs,
     failures: JobFailures,
     on_findings: FindingRules,
+    alerts: Alerts,
+    notes: Notes,
+    /// Who is to be disturbed by the alerts of each rule.
+    attention: BTreeMap<String, Attention>,
     /// The number of the first action that was not read.
     read_to: i64,
     /// The marks of the `actions` table, as the facts were read; `None`: they are to be read.
@@ -83,17 +88,26 @@ impl Service {
     ) -> Result<Self, TriggerError> {
         let actions = lake.table(ACTIONS, &TableSpec::actions()).await?;
         let session = Session::open(lake).await?;
+        let depths = attention::depths(rules.attention());
+        let mut books: Vec<_> = rules.iter().cloned().map(Book::new).collect();
+        books.sort_by_key(|book| depths.get(&book.rule.name));
+        let attention = rules.attention();
         Ok(Self {
             lake: lake.clone(),
             jobs: jobs.clone(),
             session,
             actions,
             max_age_us,
-            books: rules.iter().cloned().map(Book::new).collect(),
+            books,
             partials: Partials::default(),
             inputs: Inputs::default(),
             failures: JobFailures::default(),
             on_findings: FindingRules::new(rules),
+            alerts: Alerts::default(),
+            notes: Notes::default(),
+            attention: attention
+                .map(|(name, one)| (name.to_owned(), one.clone()))
+                .collect(),
             read_to: 0,
             marks: None,
         })
@@ -136,6 +150,10 @@ impl Service {
 
     fn take(&mut self, action: &Action) {
         self.read_to = self.read_to.max(action.sequence + 1);
+        self.alerts.take(action);
+        if !action.transition.cause.is_of_lifecycle() {
+            return;
+        }
         self.failures.take(action);
         self.on_findings.take(action);
         let book = self
@@ -155,6 +173,9 @@ impl Service {
         // Every job is looked at before the session's rows are: so rows are never older than the version that is
         // noted as read, and what comes after is read by the next step.
         let looks = self.looks().await?;
+        if self.notes.refresh(&self.lake).await? {
+            self.books.iter_mut().for_each(|book| book.stale = true);
+        }
         let mut registered = false;
         let mut changes = Changes::default();
         for place in 0..self.books.len() {
@@ -163,14 +184,15 @@ impl Service {
                 continue;
             };
             changes.note(&mut self.books[place], look).await?;
-            if !due(&self.books[place], look.progress.watermark_us, closing) {
+            let watermark_us = self.held_back(&rule, look, &looks);
+            if !due(&self.books[place], watermark_us, closing) {
                 continue;
             }
             if !registered {
                 views::register(&self.session, &self.jobs).await?;
                 registered = true;
             }
-            match self.decide_rule(place, look, closing).await {
+            match self.decide_rule(place, look, watermark_us, closing).await {
                 Ok(Some((closed_us, actions))) => {
                     self.books[place].failure = None;
                     decisions.actions.extend(actions);
@@ -205,6 +227,7 @@ impl Service {
             .await?;
         decisions.actions.extend(found);
         decisions.marks.extend(moved);
+        decisions.actions = self.attend(decisions.actions);
         let next = marks.get(NEXT_ACTION).copied().unwrap_or(0);
         for (place, action) in decisions.actions.iter_mut().enumerate() {
             action.sequence = next + place as i64;
@@ -214,6 +237,33 @@ impl Service {
             decisions.marks.push((NEXT_ACTION.to_owned(), next));
         }
         Ok(decisions)
+    }
+
+    /// What was decided, as people are to be told of it.
+    fn attend(&self, decided: Vec<Action>) -> Vec<Action> {
+        let closed_us = self.books.iter();
+        let terms = attention::Terms {
+            settings: &self.attention,
+            notes: &self.notes,
+            closed_us: &closed_us
+                .map(|book| (book.rule.name.clone(), book.closed_us))
+                .collect(),
+        };
+        attend(&self.alerts, &terms, decided)
+    }
+
+    /// How far a rule may be evaluated: as its job's watermark is, but not past the rules that mute it. Those that fail, and
+    /// those whose job has nothing yet, are not waited for.
+    fn held_back(&self, rule: &Rule, look: &Look, looks: &BTreeMap<String, Look>) -> Option<i64> {
+        let watermark_us = look.progress.watermark_us?;
+        let goes_on = |book: &&Book| {
+            let look = looks.get(&book.rule.job);
+            let has_begun = look.is_some_and(|look| look.progress.watermark_us.is_some());
+            rule.attention.muted_by.contains(&book.rule.name) && book.failure.is_none() && has_begun
+        };
+        let above = self.books.iter().filter(goes_on);
+        let above = above.map(|book| (book.closed_us, book.rule.window_us));
+        Some(attention::held_back(watermark_us, above))
     }
 
     /// What each job that a rule reads has come to.
@@ -240,11 +290,12 @@ impl Service {
         &mut self,
         place: usize,
         look: &Look,
+        watermark_us: Option<i64>,
         closing: Closing,
     ) -> Result<Option<(i64, Vec<Action>)>, TriggerError> {
         let book = &mut self.books[place];
         let now_us = now_us();
-        let known_us = closed(book, look.progress.watermark_us);
+        let known_us = closed(book, watermark_us);
         // Until their rows are read, all up to the present.
         let reach_us = match closing {
             Closing::Watermark => known_us,
@@ -274,7 +325,10 @@ impl Service {
         let Some(closed_us) = closed_us else {
             return Ok(None);
         };
-        let decided = book.decide(book.range(horizon_us, closed_us));
+        let decided = book.decide(
+            book.range(horizon_us, closed_us),
+            &self.notes.acknowledgements,
+        );
         let versions = vec![(look.table_name.clone(), look.version)];
         let rule = book.rule.clone();
         let shown = !decided.is_empty() && rule.reads == "traces";
@@ -371,7 +425,12 @@ impl Service {
 
 /// The application id of the end of a rule's evaluated windows.
 pub(crate) fn closed_id(rule: &Rule) -> String {
-    format!("{}#closed_us", rule.app_id())
+    closed_id_of(&rule.name)
+}
+
+/// The same by the rule's name.
+pub(crate) fn closed_id_of(rule: &str) -> String {
+    format!("{MARKS}/{rule}#closed_us")
 }
 
 /// Whether an error is this rule's alone, rather than the lake's.

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use farol_jobs::DefinitionError;
 
+use super::attention;
 use super::catalog::Catalog;
 use super::check::understand;
 use super::file::read;
 use super::findings;
 use super::place::Source;
-use super::{FindingRule, Rule};
+use super::{Attention, FindingRule, Rule};
 
 /// The rules that are part of Farol: name, YAML.
 const SHIPPED: [(&str, &str); 3] = [
@@ -70,6 +71,17 @@ impl Rules {
         self.on_jobs.get(name)
     }
 
+    /// Who is to be disturbed by the alerts of each rule, by its name.
+    pub fn attention(&self) -> impl Iterator<Item = (&str, &Attention)> {
+        let on_jobs = self
+            .iter()
+            .map(|rule| (rule.name.as_str(), &rule.attention));
+        let on_findings = self
+            .on_findings()
+            .map(|rule| (rule.name.as_str(), &rule.attention));
+        on_jobs.chain(on_findings)
+    }
+
     /// Their names.
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<_> = self
@@ -110,6 +122,7 @@ pub fn load(sources: &Sources, catalog: &Catalog) -> Result<Rules, Vec<Definitio
         }
         Err(error) => errors.push(error),
     }
+    errors.extend(attention::mistakes(&texts));
     let mut rules = Rules::default();
     for (name, (file, text)) in texts {
         let source = Source {

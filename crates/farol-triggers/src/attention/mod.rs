@@ -1,0 +1,35 @@
+//! Who is to be disturbed by an alert: a layer over what rules decide.
+//!
+//! ```text
+//! decided by rules ──┐
+//! silences ──────────┤
+//! acknowledgements ──┼──▶ attend (pure) ──▶ the same actions, annotated, and more ──▶ actions table
+//! muted_by, escalate ┤                                                                    │
+//! alerts as published┘◀───────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Measuring goes on whatever an operator says: the layer changes no state of the lifecycle, except that what is resolved
+//! by hand is closed. It annotates a message by the window that it is about, not by the clock, and says an alert again
+//! where that changes while the alert fires: muted, unmuted, acknowledged, escalated. What it said is in the `actions`
+//! table like everything else; asked again, it says nothing.
+//!
+//! * [`silence`] and [`acknowledgement`] are what operators say, kept in the lake; `notes` holds them for a service.
+//! * [`alert`] is one alert as its messages leave it.
+//! * [`story`] is what the lake tells of alerts.
+//! * `attend` is the layer; `dependencies` the order in which rules are evaluated, so that causes come first.
+
+pub mod acknowledgement;
+pub mod alert;
+mod attend;
+mod dependencies;
+mod notes;
+pub mod silence;
+pub mod story;
+mod table;
+
+pub use acknowledgement::{Acknowledgement, Acknowledgements, Said};
+pub use alert::Alert;
+pub(crate) use attend::{Alerts, Terms, attend};
+pub(crate) use dependencies::{depths, held_back};
+pub(crate) use notes::Notes;
+pub use silence::{Matchers, Silence};
