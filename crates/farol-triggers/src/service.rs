@@ -15,7 +15,7 @@ use farol_lake::sql::Session;
 use farol_lake::{ACTIONS, Commit, Lake, LakeError, Marks, Outcome, Step, Table, TableSpec};
 
 use crate::action::{Action, action};
-use crate::attention::{self, Alerts, Notes, attend};
+use crate::attention::{Attending, depths, watermark_of};
 use crate::book::Book;
 use crate::closing::{closed, due, everything, present};
 use crate::error::TriggerError;
@@ -24,7 +24,7 @@ use crate::job_failure::JobFailures;
 use crate::look::{Changes, Look, Partials};
 use crate::on_findings::FindingRules;
 use crate::outbox::{self, MARKS, NEXT_ACTION, STEP};
-use crate::rule::{Attention, Rule, Rules};
+use crate::rule::{Rule, Rules};
 use farol_detectors::samples::Inputs;
 use farol_jobs::time::{floor, now_us};
 
@@ -59,10 +59,7 @@ pub struct Service {
     inputs: Inputs,
     failures: JobFailures,
     on_findings: FindingRules,
-    alerts: Alerts,
-    notes: Notes,
-    /// Who is to be disturbed by the alerts of each rule.
-    attention: BTreeMap<String, Attention>,
+    attending: Attending,
     /// The number of the first action that was not read.
     read_to: i64,
     /// The marks of the `actions` table, as the facts were read; `None`: they are to be read.
@@ -88,10 +85,9 @@ impl Service {
     ) -> Result<Self, TriggerError> {
         let actions = lake.table(ACTIONS, &TableSpec::actions()).await?;
         let session = Session::open(lake).await?;
-        let depths = attention::depths(rules.attention());
+        let depths = depths(rules.attention());
         let mut books: Vec<_> = rules.iter().cloned().map(Book::new).collect();
         books.sort_by_key(|book| depths.get(&book.rule.name));
-        let attention = rules.attention();
         Ok(Self {
             lake: lake.clone(),
             jobs: jobs.clone(),
@@ -103,11 +99,7 @@ impl Service {
             inputs: Inputs::default(),
             failures: JobFailures::default(),
             on_findings: FindingRules::new(rules),
-            alerts: Alerts::default(),
-            notes: Notes::default(),
-            attention: attention
-                .map(|(name, one)| (name.to_owned(), one.clone()))
-                .collect(),
+            attending: Attending::new(rules),
             read_to: 0,
             marks: None,
         })
@@ -150,7 +142,7 @@ impl Service {
 
     fn take(&mut self, action: &Action) {
         self.read_to = self.read_to.max(action.sequence + 1);
-        self.alerts.take(action);
+        self.attending.take(action);
         if !action.transition.cause.is_of_lifecycle() {
             return;
         }
@@ -173,7 +165,7 @@ impl Service {
         // Every job is looked at before the session's rows are: so rows are never older than the version that is
         // noted as read, and what comes after is read by the next step.
         let looks = self.looks().await?;
-        if self.notes.refresh(&self.lake).await? {
+        if self.attending.refresh(&self.lake).await? {
             self.books.iter_mut().for_each(|book| book.stale = true);
         }
         let mut registered = false;
@@ -184,7 +176,7 @@ impl Service {
                 continue;
             };
             changes.note(&mut self.books[place], look).await?;
-            let watermark_us = self.held_back(&rule, look, &looks);
+            let watermark_us = watermark_of(&rule, &self.books, &looks);
             if !due(&self.books[place], watermark_us, closing) {
                 continue;
             }
@@ -227,7 +219,7 @@ impl Service {
             .await?;
         decisions.actions.extend(found);
         decisions.marks.extend(moved);
-        decisions.actions = self.attend(decisions.actions);
+        decisions.actions = self.attending.attend(&self.books, decisions.actions);
         let next = marks.get(NEXT_ACTION).copied().unwrap_or(0);
         for (place, action) in decisions.actions.iter_mut().enumerate() {
             action.sequence = next + place as i64;
@@ -237,33 +229,6 @@ impl Service {
             decisions.marks.push((NEXT_ACTION.to_owned(), next));
         }
         Ok(decisions)
-    }
-
-    /// What was decided, as people are to be told of it.
-    fn attend(&self, decided: Vec<Action>) -> Vec<Action> {
-        let closed_us = self.books.iter();
-        let terms = attention::Terms {
-            settings: &self.attention,
-            notes: &self.notes,
-            closed_us: &closed_us
-                .map(|book| (book.rule.name.clone(), book.closed_us))
-                .collect(),
-        };
-        attend(&self.alerts, &terms, decided)
-    }
-
-    /// How far a rule may be evaluated: as its job's watermark is, but not past the rules that mute it. Those that fail, and
-    /// those whose job has nothing yet, are not waited for.
-    fn held_back(&self, rule: &Rule, look: &Look, looks: &BTreeMap<String, Look>) -> Option<i64> {
-        let watermark_us = look.progress.watermark_us?;
-        let goes_on = |book: &&Book| {
-            let look = looks.get(&book.rule.job);
-            let has_begun = look.is_some_and(|look| look.progress.watermark_us.is_some());
-            rule.attention.muted_by.contains(&book.rule.name) && book.failure.is_none() && has_begun
-        };
-        let above = self.books.iter().filter(goes_on);
-        let above = above.map(|book| (book.closed_us, book.rule.window_us));
-        Some(attention::held_back(watermark_us, above))
     }
 
     /// What each job that a rule reads has come to.
@@ -327,7 +292,7 @@ impl Service {
         };
         let decided = book.decide(
             book.range(horizon_us, closed_us),
-            &self.notes.acknowledgements,
+            self.attending.acknowledgements(),
         );
         let versions = vec![(look.table_name.clone(), look.version)];
         let rule = book.rule.clone();

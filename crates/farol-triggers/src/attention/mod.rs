@@ -16,20 +16,27 @@
 //! * [`silence`] and [`acknowledgement`] are what operators say, kept in the lake; `notes` holds them for a service.
 //! * [`alert`] is one alert as its messages leave it.
 //! * [`story`] is what the lake tells of alerts.
-//! * `attend` is the layer; `dependencies` the order in which rules are evaluated, so that causes come first.
+//! * `attend` is the layer, with `due` (what is to be said again), `message` and `consequences`; `attending` is what a
+//!   service holds of it; `dependencies` the order in which rules are evaluated, so that causes come first.
 
 pub mod acknowledgement;
 pub mod alert;
 mod attend;
+mod attending;
+mod consequences;
 mod dependencies;
+mod due;
+mod message;
 mod notes;
 pub mod silence;
 pub mod story;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use acknowledgement::{Acknowledgement, Acknowledgements, Said};
 pub use alert::Alert;
-pub(crate) use attend::{Alerts, Terms, attend};
-pub(crate) use dependencies::{depths, held_back};
-pub(crate) use notes::Notes;
+pub(crate) use attending::{Attending, watermark_of};
+pub(crate) use dependencies::depths;
+use notes::Notes;
 pub use silence::{Matchers, Silence};
