@@ -21,6 +21,8 @@ mod definitions;
 mod detectors;
 #[path = "pipeline/embedded.rs"]
 mod embedded;
+#[path = "pipeline/event_rules.rs"]
+mod event_rules;
 #[path = "pipeline/measures.rs"]
 mod measures;
 #[path = "pipeline/object_store.rs"]

@@ -37,7 +37,9 @@ fn of_service(name: &str, service: &str) -> Vec<Read> {
 
 /// What mutes each message.
 fn muted(told: &[Read]) -> Vec<&Value> {
-    let by = told.iter().map(|alert| &alert.body["payload"]["muted"]["by"]);
+    let by = told
+        .iter()
+        .map(|alert| &alert.body["payload"]["muted"]["by"]);
     by.collect()
 }
 
@@ -119,8 +121,21 @@ fn a_silence_is_honoured_and_its_end_tells() {
     let from = text(first + TimeDelta::minutes(1));
     let to = text(first + TimeDelta::minutes(30));
     let add = [
-        "silence", "add", "--rule", "err*", "--segment", "service=checkout", "--from", &from,
-        "--to", &to, "--comment", "load test", "--by", "ana", "--json",
+        "silence",
+        "add",
+        "--rule",
+        "err*",
+        "--segment",
+        "service=checkout",
+        "--from",
+        &from,
+        "--to",
+        &to,
+        "--comment",
+        "load test",
+        "--by",
+        "ana",
+        "--json",
     ];
     let silence: Value = serde_json::from_str(&farol.ok(&add)).expect("JSON");
     for number in 0..3 {
@@ -150,7 +165,10 @@ fn a_silence_is_honoured_and_its_end_tells() {
     farol.ok(&["silence", "expire", &id[..8], "--by", "bo"]);
     let ended = farol.ok(&["silence", "list", "--all", "--json"]);
     assert!(ended.contains("expired"), "{ended}");
-    assert_eq!(farol.call(&["silence", "expire", id, "--by", "bo"]).code, Some(2));
+    assert_eq!(
+        farol.call(&["silence", "expire", id, "--by", "bo"]).code,
+        Some(2)
+    );
     assert_eq!(farol.ok(&["silence", "list"]).trim(), "no silences");
     let now = (Utc::now() - first).num_minutes();
     send(name, "checkout", first, now, true);
@@ -162,7 +180,16 @@ fn a_silence_is_honoured_and_its_end_tells() {
     );
     assert_eq!(muted(&checkout), [&json!("silence"), &Value::Null]);
     compare(&farol, name);
-    let everything = farol.call(&["silence", "add", "--for", "1h", "--comment", "x", "--by", "bo"]);
+    let everything = farol.call(&[
+        "silence",
+        "add",
+        "--for",
+        "1h",
+        "--comment",
+        "x",
+        "--by",
+        "bo",
+    ]);
     assert_eq!(everything.code, Some(2), "{}", everything.stderr);
 }
 
@@ -192,7 +219,15 @@ fn what_is_acknowledged_is_not_said_again_and_what_is_resolved_stays_closed() {
     let alert = listed(&farol);
     let id = alert["alert_id"].as_str().expect("an id").to_owned();
     assert_eq!(alert["acknowledged"], Value::Null);
-    let ack = ["alert", "ack", &id[..8], "--by", "ana", "--comment", "on it"];
+    let ack = [
+        "alert",
+        "ack",
+        &id[..8],
+        "--by",
+        "ana",
+        "--comment",
+        "on it",
+    ];
     farol.ok(&ack);
     minutes("!!!!");
     let told = alerts(name, "errors");
@@ -233,7 +268,12 @@ fn what_is_acknowledged_is_not_said_again_and_what_is_resolved_stays_closed() {
     assert_eq!(story["messages"].as_array().map(Vec::len), Some(6));
     assert_eq!(story["state"], "alert");
     let story = farol.ok(&["alert", "show", &id[..8]]);
-    for part in ["https://example.org/errors", "error_rate = 0.5", "on it", "resolved"] {
+    for part in [
+        "https://example.org/errors",
+        "error_rate = 0.5",
+        "on it",
+        "resolved",
+    ] {
         assert!(story.contains(part), "{part}: {story}");
     }
     assert_eq!(farol.call(&["alert", "show", "nothing"]).code, Some(2));

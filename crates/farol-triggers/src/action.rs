@@ -108,6 +108,8 @@ pub(crate) struct Message<'a> {
     pub error: Option<&'a str>,
     /// What a detector found.
     pub finding: Option<Value>,
+    /// How many events it stands for, where it is about single events.
+    pub count: Option<u64>,
 }
 
 impl Message<'_> {
@@ -157,6 +159,7 @@ impl Message<'_> {
                 "resolved": null,
                 "escalation": 0,
                 "consequences": [],
+                "count": self.count,
             },
         });
         Action {
@@ -207,6 +210,7 @@ pub fn action(rule: &Rule, segment: &Segment, decided: &Decided, evidence: &Evid
         runbook: rule.runbook.as_deref(),
         error: None,
         finding: None,
+        count: None,
     };
     message.action()
 }

@@ -8,11 +8,14 @@ use std::time::{Duration, Instant};
 
 use crate::action::{Action, alert_id};
 use crate::attention::Acknowledgements;
+use crate::error::TriggerError;
 use crate::history::{Before, History};
 use crate::lifecycle::{Decided, Fact, Interventions, Machine, Range, Seen, Terms, decide};
+use crate::outbox::MARKS;
 use crate::rule::{Judgement, Rule};
 use farol_jobs::segment::Segment;
 use farol_jobs::time::floor;
+use farol_lake::Marks;
 
 /// What was published of one segment.
 #[derive(Debug, Default)]
@@ -40,6 +43,16 @@ impl Failure {
 /// The longest pause before a rule that failed is tried again.
 const FAILURE_PAUSE_MAX: Duration = Duration::from_mins(1);
 
+/// The application id of the end of a rule's evaluated windows.
+pub(crate) fn closed_id(rule: &Rule) -> String {
+    closed_id_of(&rule.name)
+}
+
+/// The same by the rule's name.
+pub(crate) fn closed_id_of(rule: &str) -> String {
+    format!("{MARKS}/{rule}#closed_us")
+}
+
 /// One rule at work.
 #[derive(Debug)]
 pub(crate) struct Book {
@@ -58,6 +71,8 @@ pub(crate) struct Book {
     pub stale: bool,
     /// Why it could not be evaluated, where it could not.
     pub failure: Option<Failure>,
+    /// What operators said of alerts.
+    said: Arc<Acknowledgements>,
 }
 
 impl Book {
@@ -72,14 +87,48 @@ impl Book {
             closed_us: None,
             stale: true,
             failure: None,
+            said: Arc::default(),
         }
     }
 
+    /// Takes over what operators said of alerts: everything is to be decided again.
+    pub fn hear(&mut self, said: &Arc<Acknowledgements>) {
+        self.said = said.clone();
+        self.stale = true;
+    }
+
+    /// Goes on from what was published, which was read again.
+    pub fn resume(&mut self, marks: &Marks) {
+        self.stale = true;
+        let closed = marks.get(&closed_id(&self.rule)).copied();
+        self.closed_us = self.closed_us.max(closed);
+    }
+
+    /// The marks that say how far it was evaluated, at which version of what it reads; none where they say so already.
+    pub fn progress(&self, marks: &Marks, closed_us: i64, version: i64) -> Vec<(String, i64)> {
+        let id = closed_id(&self.rule);
+        if marks.get(&id).is_some_and(|known| *known >= closed_us) {
+            return Vec::new();
+        }
+        vec![(id, closed_us), (self.rule.app_id(), version)]
+    }
+
+    /// Why it could not be evaluated when it was last tried; `None` where it could.
+    pub fn failed(&self) -> Option<String> {
+        let failure = self.failure.as_ref()?;
+        Some(format!("rule {}: {}", self.rule.name, failure.reason))
+    }
+
     /// Notes that it could not be evaluated: what it holds is read again before it is tried again.
-    pub fn fail(&mut self, reason: String) {
+    pub fn fail(&mut self, error: &TriggerError) {
+        tracing::error!(
+            rule = self.rule.name,
+            "a rule failed, the others go on: {error}"
+        );
+        metrics::counter!("farol_trigger_errors_total").increment(1);
         let times = self.failure.as_ref().map_or(0, |failure| failure.times) + 1;
         self.failure = Some(Failure {
-            reason,
+            reason: error.to_string(),
             at: Instant::now(),
             times,
         });
@@ -123,8 +172,37 @@ impl Book {
         }
     }
 
+    /// Whether something was published of a segment.
+    pub fn has_published(&self, segment: &Segment) -> bool {
+        let ledger = self.ledgers.get(segment);
+        ledger.is_some_and(|ledger| !ledger.facts.is_empty())
+    }
+
+    /// The first window of the alerts that fire, by what was published; `None` where none does.
+    pub fn firing_since_us(&self) -> Option<i64> {
+        let last = |ledger: &Ledger| ledger.facts.values().next_back().copied();
+        let last = self.ledgers.values().filter_map(last);
+        let firing = last.filter(|fact| fact.transition.state.fires());
+        firing.map(|fact| fact.transition.since_us).min()
+    }
+
+    /// Whether it failed so lately that it is not tried again yet.
+    pub fn waits(&self) -> bool {
+        let waits = |failure: &Failure| failure.at.elapsed() < failure.pause();
+        self.failure.as_ref().is_some_and(waits)
+    }
+
     /// Decides every segment, in a fixed order.
-    pub fn decide(&mut self, range: Range, said: &Acknowledgements) -> Vec<(Segment, Decided)> {
+    pub fn decide(&mut self, range: Range) -> Vec<(Segment, Decided)> {
+        self.decide_each(range, |_| range.closed_us)
+    }
+
+    /// Decides every segment, in a fixed order, each up to a window of its own.
+    pub fn decide_each(
+        &mut self,
+        range: Range,
+        closed_us: impl Fn(&Segment) -> i64,
+    ) -> Vec<(Segment, Decided)> {
         let mut segments: Vec<Segment> = self
             .history
             .segments()
@@ -135,13 +213,8 @@ impl Book {
         segments.dedup();
         let mut decided = Vec::new();
         for segment in segments {
-            let interventions = if said.is_empty() {
-                Interventions::default()
-            } else {
-                let text = segment.to_json(&self.rule.by).to_string();
-                said.interventions(&alert_id(&self.rule.name, &text))
-            };
-            let found = self.decide_segment(&segment, range, &interventions);
+            let closed_us = closed_us(&segment);
+            let found = self.decide_segment(&segment, Range { closed_us, ..range });
             decided.extend(found.into_iter().map(|one| (segment.clone(), one)));
         }
         // As an operator would tell it: by time, then by segment.
@@ -149,12 +222,7 @@ impl Book {
         decided
     }
 
-    fn decide_segment(
-        &mut self,
-        segment: &Segment,
-        range: Range,
-        interventions: &Interventions,
-    ) -> Vec<Decided> {
+    fn decide_segment(&mut self, segment: &Segment, range: Range) -> Vec<Decided> {
         let terms = Terms::from(self.rule.as_ref());
         let nothing = BTreeMap::new();
         let windows = self.history.windows(segment).unwrap_or(&nothing);
@@ -181,12 +249,25 @@ impl Book {
             .range(range.start_us..)
             .map(|(w, f)| (*w, *f))
             .collect();
-        decide(&terms, &before, &facts, range, interventions, |window_us| {
-            let Some(row) = windows.get(&window_us) else {
-                return Seen::Nothing;
-            };
-            let judge = || rule.judge(row, &Before { windows, window_us });
-            Seen::Data(*judged.entry(window_us).or_insert_with(judge))
-        })
+        let interventions = if self.said.is_empty() {
+            Interventions::default()
+        } else {
+            let text = segment.to_json(&rule.by).to_string();
+            self.said.interventions(&alert_id(&rule.name, &text))
+        };
+        decide(
+            &terms,
+            &before,
+            &facts,
+            range,
+            &interventions,
+            |window_us| {
+                let Some(row) = windows.get(&window_us) else {
+                    return Seen::Nothing;
+                };
+                let judge = || rule.judge(row, &Before { windows, window_us });
+                Seen::Data(*judged.entry(window_us).or_insert_with(judge))
+            },
+        )
     }
 }

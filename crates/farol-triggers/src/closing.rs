@@ -1,6 +1,6 @@
 //! Which windows of a rule are closed, and whether that leaves anything to decide.
 
-use crate::book::{Book, Failure};
+use crate::book::Book;
 use farol_jobs::time::floor;
 
 /// Which windows count as closed.
@@ -14,8 +14,7 @@ pub enum Closing {
 
 /// Whether there is anything to decide for a rule.
 pub(crate) fn due(book: &Book, watermark_us: Option<i64>, closing: Closing) -> bool {
-    let waits = |failure: &Failure| failure.at.elapsed() < failure.pause();
-    if closing == Closing::Watermark && book.failure.as_ref().is_some_and(waits) {
+    if closing == Closing::Watermark && book.waits() {
         return false;
     }
     let closed_us = closed(book, watermark_us);

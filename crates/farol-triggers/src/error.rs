@@ -69,3 +69,16 @@ pub enum TriggerError {
     #[error("failpoint {0}")]
     Failpoint(&'static str),
 }
+
+impl TriggerError {
+    /// Whether it is one rule's alone, rather than the lake's.
+    pub(crate) fn is_of_the_rule(&self) -> bool {
+        matches!(
+            self,
+            Self::TooManyRows { .. }
+                | Self::Query(_)
+                | Self::Arrow(_)
+                | Self::Lake(LakeError::Query(_))
+        )
+    }
+}

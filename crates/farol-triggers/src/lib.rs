@@ -11,8 +11,8 @@
 //! * [`service`] steps: reads what is new, decides, commits; [`run`] plays it as a role.
 //! * [`attention`] is who is to be disturbed by it: silences, dependencies between rules, acknowledgement, escalation.
 //! * `evidence` is what supports a decision: what was compared, and the traces that show it.
-//! * `on_findings` makes alerts of what detectors found.
-//! * `job_failure` tells of jobs that fail, as no rule can.
+//! * `on_findings` makes alerts of what detectors found, [`on_events`] of single rows of a table.
+//! * `job_failure` tells of jobs that fail and `ingest_stall` of input that is not read, as no rule can.
 //! * [`action`](mod@action) is what is decided, with its evidence and its message; `outbox` keeps it in the lake.
 //! * [`publisher`] sends the outbox to Kafka, in order, each action once.
 //! * [`replay`](mod@replay) shows when a rule would have fired.
@@ -25,10 +25,13 @@ mod closing;
 pub mod condition;
 mod error;
 mod evidence;
+mod failing;
 mod history;
+mod ingest_stall;
 mod job_failure;
 pub mod lifecycle;
 mod look;
+pub mod on_events;
 mod on_findings;
 mod outbox;
 #[cfg(test)]
@@ -43,5 +46,6 @@ pub mod status;
 pub use catalog::catalog;
 pub use error::TriggerError;
 pub use farol_detectors::Health;
+pub use ingest_stall::{InputStanding, Unread};
 pub use role::{RunOptions, run};
-pub use rule::{Rule, Rules, Sources, load};
+pub use rule::{EventRule, Rule, Rules, Sources, load};

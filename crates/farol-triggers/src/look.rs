@@ -15,7 +15,7 @@ use crate::error::TriggerError;
 use farol_jobs::time::floor;
 
 /// What one look at new partials may take; more is read as a whole.
-const LIMITS: AdditionLimits = AdditionLimits {
+pub(crate) const LIMITS: AdditionLimits = AdditionLimits {
     versions: 1_000,
     bytes: 256 << 20,
 };

@@ -191,6 +191,7 @@ impl Book {
             runbook: self.rule.runbook.as_deref(),
             error: None,
             finding: Some(told(finding, open.map_or(0, BTreeMap::len))),
+            count: None,
         };
         message.action()
     }

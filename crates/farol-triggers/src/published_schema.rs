@@ -104,6 +104,7 @@ fn schema() -> Value {
         "since": said(time(), "the start of the state's first window"),
         "error": said(json!({"type": ["string", "null"]}), "what a failing job says (rule job-failing)"),
         "finding": said(json!({"type": ["object", "null"], "additionalProperties": true}), "what a detector found (rules on findings): its id, detector, job, measure, segment, since, effect with its interval, statistic and threshold, root causes, and how many findings of the alert are open"),
+        "count": said(json!({"type": ["integer", "null"]}), "how many events it stands for (rules on single events)"),
         "cause": said(json!({"enum": Cause::ALL.map(Cause::as_str)}), "changed: a transition; renotified: it lasts; withdrawn: late data took an earlier message back; resolved: closed by hand; muted, unmuted, acknowledged, escalated: the state is as it was, and this changes who is to be disturbed"),
         "muted": said(json!({"type": ["object", "null"], "additionalProperties": true}), "nobody is to be notified: by a silence (by: silence, silence_id, comment), or by an alert that is its cause (by: rule, rule, alert_id)"),
         "acknowledged": said(json!({"type": ["object", "null"], "additionalProperties": true}), "who sees to it (by, comment, acknowledgement_id)"),

@@ -7,14 +7,12 @@ use farol_lake::sql::Session;
 use farol_lake::{ACTIONS, Lake};
 
 use crate::action::{Action, action};
-use crate::attention::Acknowledgements;
-use crate::book::Book;
+use crate::book::{Book, closed_id};
 use crate::error::TriggerError;
 use crate::evidence::evidence_of;
 use crate::lifecycle::Range;
 use crate::outbox::MARKS;
 use crate::rule::Rule;
-use crate::service::closed_id;
 use farol_jobs::time::floor;
 
 /// What a replay shows.
@@ -28,6 +26,18 @@ pub struct Replay {
     pub to_us: i64,
     /// Segments that have rows.
     pub segments: usize,
+}
+
+impl Replay {
+    /// A replay that finds no rows.
+    pub(crate) fn nothing(from_us: i64, to_us: i64) -> Self {
+        Self {
+            actions: Vec::new(),
+            from_us,
+            to_us,
+            segments: 0,
+        }
+    }
 }
 
 /// Runs a rule over the windows from one time to another, as if nothing had been published before. Writes nothing.
@@ -71,7 +81,7 @@ pub async fn replay(
         .load(&session, rule, rows_from_us, Some(to_us))
         .await?;
     let segments = book.history.segments().count();
-    let decided = book.decide(range, &Acknowledgements::default());
+    let decided = book.decide(range);
     let actions = decided
         .iter()
         .map(|(segment, one)| action(rule, segment, one, &evidence_of(&book, segment, one)));

@@ -8,6 +8,7 @@ use farol_lake::Lake;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::TriggerError;
+use crate::ingest_stall::InputStanding;
 use crate::rule::Rules;
 use crate::service::{Closing, Service, Stepped};
 
@@ -30,6 +31,8 @@ pub struct RunOptions {
     pub finish: CancellationToken,
     /// What is wrong, if anything.
     pub health: Health,
+    /// What is unread of the input; `None` where nobody looks.
+    pub standing: Option<InputStanding>,
 }
 
 /// Plays the role `triggers` until it is told to end. A failure is tried again.
@@ -54,7 +57,8 @@ pub async fn run(
         };
         let work = async {
             if service.is_none() {
-                service = Some(Service::open(&lake, &jobs, &rules, max_age_us).await?);
+                let standing = options.standing.clone();
+                service = Some(Service::open(&lake, &jobs, &rules, max_age_us, standing).await?);
             }
             match &mut service {
                 Some(service) => service.step(closing).await,

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fail::fail_point;
 use farol_jobs::{Jobs, views};
 use farol_lake::sql::Session;
-use farol_lake::{ACTIONS, Commit, Lake, LakeError, Marks, Outcome, Step, Table, TableSpec};
+use farol_lake::{ACTIONS, Commit, Lake, Marks, Outcome, Step, Table, TableSpec};
 
 use crate::action::{Action, action};
 use crate::attention::{Attending, depths, watermark_of};
@@ -20,11 +20,13 @@ use crate::book::Book;
 use crate::closing::{closed, due, everything, present};
 use crate::error::TriggerError;
 use crate::evidence::evidence;
+use crate::ingest_stall::{IngestStalls, InputStanding};
 use crate::job_failure::JobFailures;
 use crate::look::{Changes, Look, Partials};
+use crate::on_events::EventRules;
 use crate::on_findings::FindingRules;
 use crate::outbox::{self, MARKS, NEXT_ACTION, STEP};
-use crate::rule::{Rule, Rules};
+use crate::rule::Rules;
 use farol_detectors::samples::Inputs;
 use farol_jobs::time::{floor, now_us};
 
@@ -58,7 +60,9 @@ pub struct Service {
     partials: Partials,
     inputs: Inputs,
     failures: JobFailures,
+    stalls: IngestStalls,
     on_findings: FindingRules,
+    on_events: EventRules,
     attending: Attending,
     /// The number of the first action that was not read.
     read_to: i64,
@@ -73,7 +77,7 @@ struct Decisions {
 }
 
 impl Service {
-    /// Opens the `actions` table, and creates it where there is none.
+    /// Opens the `actions` table, and creates it where there is none. Without a standing of the input nothing is said of ingest.
     ///
     /// # Errors
     /// Where the lake cannot be read or written.
@@ -82,9 +86,11 @@ impl Service {
         jobs: &Jobs,
         rules: &Rules,
         max_age_us: i64,
+        standing: Option<InputStanding>,
     ) -> Result<Self, TriggerError> {
         let actions = lake.table(ACTIONS, &TableSpec::actions()).await?;
         let session = Session::open(lake).await?;
+        // Causes first: what mutes an alert is known when it is decided.
         let depths = depths(rules.attention());
         let mut books: Vec<_> = rules.iter().cloned().map(Book::new).collect();
         books.sort_by_key(|book| depths.get(&book.rule.name));
@@ -98,7 +104,9 @@ impl Service {
             partials: Partials::default(),
             inputs: Inputs::default(),
             failures: JobFailures::default(),
+            stalls: IngestStalls::new(standing),
             on_findings: FindingRules::new(rules),
+            on_events: EventRules::new(rules),
             attending: Attending::new(rules),
             read_to: 0,
             marks: None,
@@ -131,10 +139,9 @@ impl Service {
             self.take(&action);
         }
         self.on_findings.forget();
+        self.on_events.forget(&marks);
         for book in &mut self.books {
-            book.stale = true;
-            let closed = marks.get(&closed_id(&book.rule)).copied();
-            book.closed_us = book.closed_us.max(closed);
+            book.resume(&marks);
         }
         self.marks = Some(marks.clone());
         Ok(marks)
@@ -147,7 +154,9 @@ impl Service {
             return;
         }
         self.failures.take(action);
+        self.stalls.take(action);
         self.on_findings.take(action);
+        self.on_events.take(action);
         let book = self
             .books
             .iter_mut()
@@ -165,8 +174,9 @@ impl Service {
         // Every job is looked at before the session's rows are: so rows are never older than the version that is
         // noted as read, and what comes after is read by the next step.
         let looks = self.looks().await?;
-        if self.attending.refresh(&self.lake).await? {
-            self.books.iter_mut().for_each(|book| book.stale = true);
+        if let Some(said) = self.attending.refresh(&self.lake).await? {
+            self.books.iter_mut().for_each(|book| book.hear(&said));
+            self.on_events.hear(&said);
         }
         let mut registered = false;
         let mut changes = Changes::default();
@@ -188,20 +198,11 @@ impl Service {
                 Ok(Some((closed_us, actions))) => {
                     self.books[place].failure = None;
                     decisions.actions.extend(actions);
-                    if marks
-                        .get(&closed_id(&rule))
-                        .is_none_or(|known| *known < closed_us)
-                    {
-                        decisions.marks.push((closed_id(&rule), closed_us));
-                        decisions.marks.push((rule.app_id(), look.version));
-                    }
+                    let moved = self.books[place].progress(marks, closed_us, look.version);
+                    decisions.marks.extend(moved);
                 }
                 Ok(None) => {}
-                Err(error) if of_the_rule(&error) => {
-                    tracing::error!(rule = rule.name, "a rule failed, the others go on: {error}");
-                    metrics::counter!("farol_trigger_errors_total").increment(1);
-                    self.books[place].fail(error.to_string());
-                }
+                Err(error) if error.is_of_the_rule() => self.books[place].fail(&error),
                 Err(error) => return Err(error),
             }
             if decisions.actions.len() >= ACTIONS_MAX {
@@ -213,13 +214,21 @@ impl Service {
             .decide(&self.lake, &self.jobs, &mut self.partials)
             .await?;
         decisions.actions.extend(failing);
+        decisions.actions.extend(self.stalls.decide());
         let (found, moved) = self
             .on_findings
             .decide(&self.lake, marks, self.max_age_us)
             .await?;
         decisions.actions.extend(found);
         decisions.marks.extend(moved);
-        decisions.actions = self.attending.attend(&self.books, decisions.actions);
+        let (found, moved) = self
+            .on_events
+            .decide(&self.lake, marks, self.max_age_us)
+            .await?;
+        decisions.actions.extend(found);
+        decisions.marks.extend(moved);
+        let books = self.books.iter().chain(self.on_events.books());
+        decisions.actions = self.attending.attend(books, decisions.actions);
         let next = marks.get(NEXT_ACTION).copied().unwrap_or(0);
         for (place, action) in decisions.actions.iter_mut().enumerate() {
             action.sequence = next + place as i64;
@@ -290,10 +299,7 @@ impl Service {
         let Some(closed_us) = closed_us else {
             return Ok(None);
         };
-        let decided = book.decide(
-            book.range(horizon_us, closed_us),
-            self.attending.acknowledgements(),
-        );
+        let decided = book.decide(book.range(horizon_us, closed_us));
         let versions = vec![(look.table_name.clone(), look.version)];
         let rule = book.rule.clone();
         let shown = !decided.is_empty() && rule.reads == "traces";
@@ -315,14 +321,8 @@ impl Service {
 
     /// Rules that could not be evaluated when they were last tried, and why.
     pub fn failed(&self) -> Vec<String> {
-        let told = |book: &Book| {
-            Some(format!(
-                "rule {}: {}",
-                book.rule.name,
-                book.failure.as_ref()?.reason
-            ))
-        };
-        self.books.iter().filter_map(told).collect()
+        let on_jobs = self.books.iter().filter_map(Book::failed);
+        on_jobs.chain(self.on_events.failed()).collect()
     }
 
     async fn commit(
@@ -386,25 +386,4 @@ impl Service {
             actions: decisions.actions.len(),
         })
     }
-}
-
-/// The application id of the end of a rule's evaluated windows.
-pub(crate) fn closed_id(rule: &Rule) -> String {
-    closed_id_of(&rule.name)
-}
-
-/// The same by the rule's name.
-pub(crate) fn closed_id_of(rule: &str) -> String {
-    format!("{MARKS}/{rule}#closed_us")
-}
-
-/// Whether an error is this rule's alone, rather than the lake's.
-fn of_the_rule(error: &TriggerError) -> bool {
-    matches!(
-        error,
-        TriggerError::TooManyRows { .. }
-            | TriggerError::Query(_)
-            | TriggerError::Arrow(_)
-            | TriggerError::Lake(LakeError::Query(_))
-    )
 }

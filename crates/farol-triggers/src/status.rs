@@ -3,9 +3,9 @@
 use farol_lake::{ACTIONS, Lake, LakeError};
 use serde::Serialize;
 
+use crate::book::closed_id;
 use crate::outbox::{MARKS, NEXT_ACTION};
 use crate::rule::Rules;
-use crate::service::closed_id;
 use farol_jobs::time::rfc3339;
 
 /// How far one rule is.
@@ -13,7 +13,7 @@ use farol_jobs::time::rfc3339;
 pub struct RuleStatus {
     /// The rule.
     pub name: String,
-    /// The job that it reads.
+    /// The job or the table that it reads.
     pub on: String,
     /// The version of the job's partials at its last commit; `None` before the first, and for rules on findings.
     pub version: Option<i64>,
@@ -39,8 +39,16 @@ pub async fn status(lake: &Lake, rules: &Rules) -> Result<(Vec<RuleStatus>, i64)
         version: None,
         evaluated_to: None,
     });
+    let on_events = rules.on_events().map(|rule| RuleStatus {
+        name: rule.rule.name.clone(),
+        on: rule.table.clone(),
+        version: marks.get(&rule.rule.app_id()).copied(),
+        evaluated_to: marks
+            .get(&closed_id(&rule.rule))
+            .map(|time_us| rfc3339(*time_us)),
+    });
     Ok((
-        told.chain(on_findings).collect(),
+        told.chain(on_findings).chain(on_events).collect(),
         marks.get(NEXT_ACTION).copied().unwrap_or(0),
     ))
 }

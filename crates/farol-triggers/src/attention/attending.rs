@@ -1,6 +1,7 @@
 //! The layer as a service holds it: alerts as published, what operators said, what rules say.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use farol_lake::Lake;
 
@@ -39,20 +40,21 @@ impl Attending {
         self.alerts.take(action);
     }
 
-    /// Reads what operators said. Whether anything is new that rules must be decided again for.
-    pub async fn refresh(&mut self, lake: &Lake) -> Result<bool, TriggerError> {
+    /// Reads what operators said; where it is new, what they said of alerts.
+    pub async fn refresh(
+        &mut self,
+        lake: &Lake,
+    ) -> Result<Option<Arc<Acknowledgements>>, TriggerError> {
         self.notes.refresh(lake).await
     }
 
-    /// What operators said of alerts.
-    pub fn acknowledgements(&self) -> &Acknowledgements {
-        &self.notes.acknowledgements
-    }
-
     /// What was decided, as people are to be told of it.
-    pub fn attend(&self, books: &[Book], decided: Vec<Action>) -> Vec<Action> {
+    pub fn attend<'a>(
+        &self,
+        books: impl Iterator<Item = &'a Book>,
+        decided: Vec<Action>,
+    ) -> Vec<Action> {
         let closed_us = books
-            .iter()
             .map(|book| (book.rule.name.clone(), book.closed_us))
             .collect();
         let terms = Terms {

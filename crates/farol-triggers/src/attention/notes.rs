@@ -1,5 +1,7 @@
 //! What operators said, as a service holds it: read again where there is something new.
 
+use std::sync::Arc;
+
 use farol_lake::{ACKNOWLEDGEMENTS, Lake, SILENCES, Table};
 
 use super::acknowledgement::{self, Acknowledgements};
@@ -10,7 +12,7 @@ use crate::error::TriggerError;
 #[derive(Default)]
 pub(crate) struct Notes {
     pub silences: Vec<Silence>,
-    pub acknowledgements: Acknowledgements,
+    pub acknowledgements: Arc<Acknowledgements>,
     silences_read: Read,
     acknowledgements_read: Read,
 }
@@ -41,18 +43,21 @@ impl Read {
 }
 
 impl Notes {
-    /// Reads what is new. Whether anything was said of alerts since.
-    pub async fn refresh(&mut self, lake: &Lake) -> Result<bool, TriggerError> {
+    /// Reads what is new; what was said of alerts, where anything was since.
+    pub async fn refresh(
+        &mut self,
+        lake: &Lake,
+    ) -> Result<Option<Arc<Acknowledgements>>, TriggerError> {
         if let Some((table, version)) = self.silences_read.news(lake, SILENCES).await? {
             self.silences = silence::read(&table, version).await?;
             self.silences_read.version = Some(version);
         }
         let news = self.acknowledgements_read.news(lake, ACKNOWLEDGEMENTS);
         let Some((table, version)) = news.await? else {
-            return Ok(false);
+            return Ok(None);
         };
-        self.acknowledgements = acknowledgement::read(&table, version).await?;
+        self.acknowledgements = Arc::new(acknowledgement::read(&table, version).await?);
         self.acknowledgements_read.version = Some(version);
-        Ok(true)
+        Ok(Some(self.acknowledgements.clone()))
     }
 }

@@ -5,9 +5,9 @@ use farol_lake::{ACTIONS, Lake};
 use super::alert::Alert;
 use super::attend::Alerts;
 use crate::action::{ALERT, Action};
+use crate::book::closed_id_of;
 use crate::error::TriggerError;
 use crate::outbox::{self, MARKS};
-use crate::service::closed_id_of;
 
 /// Every alert that anything was ever published of, by id, as its last message leaves it.
 ///

@@ -1,6 +1,7 @@
 //! The layer over the lifecycle of two rules, window by window: what is said, and that it does not depend on the steps.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -92,7 +93,8 @@ impl Simulation {
             "bo".to_owned(),
             minute,
         );
-        self.notes.acknowledgements = Acknowledgements::new(known.chain([one]).collect());
+        let all = Acknowledgements::new(known.chain([one]).collect());
+        self.notes.acknowledgements = Arc::new(all);
     }
 
     /// What a rule decides over windows that say `!` (it fires), `.` (it does not) or `?` (not known).
@@ -136,6 +138,7 @@ impl Simulation {
                 runbook: None,
                 error: None,
                 finding: None,
+                count: None,
             };
             message.action()
         };

@@ -15,6 +15,9 @@ use super::file::{RuleFile, read};
 use super::place::Source;
 use super::{Attention, Escalation};
 
+/// The rules that no file holds: what Farol tells of itself.
+const OWN: [&str; 2] = [crate::job_failure::RULE, crate::ingest_stall::RULE];
+
 /// The most rules that one rule is muted by, and the most levels of an escalation.
 const ENTRIES_MAX: usize = 20;
 
@@ -69,7 +72,7 @@ pub(super) fn mistakes(texts: &BTreeMap<String, (String, String)>) -> Vec<Defini
             let at = one.referenced;
             if !is_rule(texts, &one.value) {
                 let known = texts.keys().map(String::as_str);
-                let known = known.chain([crate::job_failure::RULE]);
+                let known = known.chain(OWN);
                 let message = format!("there is no rule `{}`", one.value);
                 errors.push(source.error(at, message, Some(suggestion(&one.value, known))));
             } else if let Some(way) = way_back(&written, name, &one.value) {
@@ -83,7 +86,7 @@ pub(super) fn mistakes(texts: &BTreeMap<String, (String, String)>) -> Vec<Defini
 }
 
 fn is_rule(texts: &BTreeMap<String, (String, String)>, name: &str) -> bool {
-    name == crate::job_failure::RULE || texts.contains_key(name)
+    OWN.contains(&name) || texts.contains_key(name)
 }
 
 /// The rules from one on that lead back to another, in words; `None` where none do.

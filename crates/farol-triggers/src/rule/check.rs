@@ -46,6 +46,7 @@ impl Check<'_> {
     fn rule(&mut self, stem: &str, written: &RuleFile, catalog: &Catalog) -> Option<Rule> {
         self.name(stem, &written.name);
         self.action(written.action.as_ref());
+        self.only_of_events(written);
         let (name, job) = self.job(&written.on, catalog)?;
         let window_us = self.window(written.window.as_ref(), job)?;
         let by = self.by(&written.by, job)?;
@@ -99,9 +100,11 @@ impl Check<'_> {
             let message = format!("`{}` is not a name", name.value);
             let help = "use letters, digits, `-`, `_` and `.`".to_owned();
             self.say(name, message, Some(help));
-        } else if name.value == crate::job_failure::RULE {
+        } else if [crate::job_failure::RULE, crate::ingest_stall::RULE]
+            .contains(&name.value.as_str())
+        {
             let message = format!(
-                "`{}` is what Farol itself tells failing jobs under",
+                "`{}` is what Farol itself tells of its own parts under",
                 name.value
             );
             self.say(name, message, Some("give it another name".to_owned()));
@@ -125,11 +128,7 @@ impl Check<'_> {
         }
         let known = catalog.jobs.keys().map(String::as_str);
         let help = suggestion(&on.value, known);
-        let message = match on.value.as_str() {
-            "traces" => "this version has no rules on single events, only on jobs and on findings"
-                .to_owned(),
-            other => format!("there is no job `{other}`"),
-        };
+        let message = format!("there is no job `{}`", on.value);
         self.say(on, message, Some(help));
         None
     }

@@ -24,6 +24,9 @@ pub(super) struct RuleFile {
     pub cooldown: Option<Spanned<String>>,
     pub no_data: Option<Spanned<String>>,
     pub renotify: Option<Spanned<String>>,
+    pub at_least: Option<Spanned<u64>>,
+    pub within: Option<Spanned<String>>,
+    pub max_alerts: Option<Spanned<u64>>,
     pub action: Option<Spanned<String>>,
     pub runbook: Option<String>,
     #[serde(default)]

@@ -157,6 +157,7 @@ impl Check<'_> {
         self.name(stem, &written.name);
         self.action(written.action.as_ref());
         self.no_windows(written);
+        self.only_of_events(written);
         let columns = columns(catalog);
         let by = self.by_of_findings(&written.by, &columns);
         let when = self.condition(&written.when, &columns)?;

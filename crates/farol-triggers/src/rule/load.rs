@@ -10,19 +10,35 @@ use super::attention;
 use super::catalog::Catalog;
 use super::check::understand;
 use super::file::read;
-use super::findings;
 use super::place::Source;
-use super::{Attention, FindingRule, Rule};
+use super::{Attention, EventRule, FindingRule, Rule};
+use super::{events, findings};
 
 /// The rules that are part of Farol: name, YAML.
-const SHIPPED: [(&str, &str); 3] = [
+const SHIPPED: [(&str, &str); 7] = [
+    (
+        "dead-letters",
+        include_str!("../../../../pipelines/triggers/dead-letters.yaml"),
+    ),
     (
         "error-rate-high",
         include_str!("../../../../pipelines/triggers/error-rate-high.yaml"),
     ),
     (
+        "expensive-call",
+        include_str!("../../../../pipelines/triggers/expensive-call.yaml"),
+    ),
+    (
         "findings-open",
         include_str!("../../../../pipelines/triggers/findings-open.yaml"),
+    ),
+    (
+        "identifier-leaked",
+        include_str!("../../../../pipelines/triggers/identifier-leaked.yaml"),
+    ),
+    (
+        "jailbreak-answered",
+        include_str!("../../../../pipelines/triggers/jailbreak-answered.yaml"),
     ),
     (
         "latency-p95-high",
@@ -53,6 +69,7 @@ pub struct Sources {
 pub struct Rules {
     on_jobs: BTreeMap<String, Arc<Rule>>,
     on_findings: BTreeMap<String, Arc<FindingRule>>,
+    on_events: BTreeMap<String, Arc<EventRule>>,
 }
 
 impl Rules {
@@ -64,6 +81,11 @@ impl Rules {
     /// The rules on findings, by name.
     pub fn on_findings(&self) -> impl Iterator<Item = &Arc<FindingRule>> {
         self.on_findings.values()
+    }
+
+    /// The rules on single events, by name.
+    pub fn on_events(&self) -> impl Iterator<Item = &Arc<EventRule>> {
+        self.on_events.values()
     }
 
     /// The rule on measures of that name.
@@ -79,7 +101,9 @@ impl Rules {
         let on_findings = self
             .on_findings()
             .map(|rule| (rule.name.as_str(), &rule.attention));
-        on_jobs.chain(on_findings)
+        let on_events = self.on_events().map(|rule| &rule.rule);
+        let on_events = on_events.map(|rule| (rule.name.as_str(), &rule.attention));
+        on_jobs.chain(on_findings).chain(on_events)
     }
 
     /// Their names.
@@ -88,6 +112,7 @@ impl Rules {
             .on_jobs
             .keys()
             .chain(self.on_findings.keys())
+            .chain(self.on_events.keys())
             .cloned()
             .collect();
         names.sort();
@@ -138,6 +163,15 @@ pub fn load(sources: &Sources, catalog: &Catalog) -> Result<Rules, Vec<Definitio
             }
             continue;
         }
+        if events::is_on_events(source) {
+            match events::understand(&name, source) {
+                Ok(rule) => {
+                    rules.on_events.insert(name, Arc::new(rule));
+                }
+                Err(found) => errors.extend(found),
+            }
+            continue;
+        }
         match understand(&name, &file, &text, catalog) {
             Ok(rule) => {
                 rules.on_jobs.insert(name, Arc::new(rule));
@@ -145,7 +179,7 @@ pub fn load(sources: &Sources, catalog: &Catalog) -> Result<Rules, Vec<Definitio
             Err(found) => errors.extend(explained(found, &name, &file, &text, catalog)),
         }
     }
-    let count = rules.on_jobs.len() + rules.on_findings.len();
+    let count = rules.names().len();
     if count > RULES_MAX {
         let dir = sources.dir.join("triggers");
         let message = format!("there are {count} rules; {RULES_MAX} are the most");
@@ -305,10 +339,7 @@ mod tests {
             builtin: true,
         };
         let rules = load(&sources, &catalog()).unwrap();
-        assert_eq!(
-            rules.names(),
-            ["error-rate-high", "findings-open", "latency-p95-high"]
-        );
+        assert_eq!(rules.names(), SHIPPED.map(|(name, _)| name));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod attention;
 mod catalog;
 mod check;
+pub(crate) mod events;
 mod file;
 mod findings;
 mod load;
@@ -15,6 +16,7 @@ mod place;
 use crate::condition::{Condition, Past, Row, Type};
 
 pub use catalog::{Catalog, Job};
+pub use events::EventRule;
 pub use findings::FindingRule;
 #[cfg(test)]
 pub(crate) use load::understand_text;

@@ -2,7 +2,8 @@
 
 use farol_triggers::condition::Condition;
 use farol_triggers::replay::{Replay, replay};
-use farol_triggers::{TriggerError, status};
+use farol_triggers::rule::Severity;
+use farol_triggers::{TriggerError, on_events, status};
 use serde_json::{Value, json};
 
 use crate::cli::{TriggerCommand, TriggerTestArgs};
@@ -23,28 +24,25 @@ async fn list(context: &Context) -> anyhow::Result<Exit> {
     let (status, _) = status::status(&context.lake().await?, &rules).await?;
     if context.json {
         for (rule, status) in rules.iter().zip(&status) {
-            let conditions: Vec<_> = rule
-                .severities
-                .iter()
-                .map(|(when, severity)| json!({"when": when.as_ref().map(Condition::text), "severity": severity.as_str()}))
-                .collect();
             output::json(&json!({
                 "name": rule.name, "description": rule.description, "on": rule.job,
                 "window_seconds": rule.window_us / 1_000_000, "by": rule.by, "when": rule.when.text(),
                 "recover_when": rule.recover_when.as_ref().map(Condition::text),
-                "for_windows": rule.hold_windows, "severity": conditions, "runbook": rule.runbook,
+                "for_windows": rule.hold_windows, "severity": severities(&rule.severities), "runbook": rule.runbook,
                 "version": status.version, "evaluated_to": status.evaluated_to,
             }))?;
         }
         for rule in rules.on_findings() {
-            let conditions: Vec<_> = rule
-                .severities
-                .iter()
-                .map(|(when, severity)| json!({"when": when.as_ref().map(Condition::text), "severity": severity.as_str()}))
-                .collect();
             output::json(&json!({
                 "name": rule.name, "description": rule.description, "on": "findings", "by": rule.by,
-                "when": rule.when.text(), "severity": conditions, "runbook": rule.runbook,
+                "when": rule.when.text(), "severity": severities(&rule.severities), "runbook": rule.runbook,
+            }))?;
+        }
+        for rule in rules.on_events() {
+            output::json(&json!({
+                "name": rule.rule.name, "description": rule.rule.description, "on": rule.table, "by": rule.rule.by,
+                "when": rule.when, "fires": rule.rule.when.text(), "within_seconds": rule.within_us / 1_000_000,
+                "max_alerts": rule.max_alerts, "severity": severities(&rule.rule.severities), "runbook": rule.rule.runbook,
             }))?;
         }
         return Ok(Exit::Done);
@@ -58,11 +56,7 @@ async fn list(context: &Context) -> anyhow::Result<Exit> {
                 rule.job.clone(),
                 rule.by.join(", "),
                 status.evaluated_to.unwrap_or_else(|| "-".to_owned()),
-                rule.when
-                    .text()
-                    .split_whitespace()
-                    .collect::<Vec<_>>()
-                    .join(" "),
+                in_one_line(rule.when.text()),
             ]
         })
         .collect();
@@ -75,9 +69,30 @@ async fn list(context: &Context) -> anyhow::Result<Exit> {
             rule.when.text().to_owned(),
         ]
     }));
+    rows.extend(rules.on_events().map(|rule| {
+        vec![
+            rule.rule.name.clone(),
+            rule.table.clone(),
+            rule.rule.by.join(", "),
+            "-".to_owned(),
+            in_one_line(&rule.when),
+        ]
+    }));
     let header = ["rule", "on", "by", "evaluated to", "when"];
     output::line(output::table(&header, &rows).trim_end())?;
     Ok(Exit::Done)
+}
+
+/// Severities with their conditions.
+fn severities(of: &[(Option<Condition>, Severity)]) -> Vec<Value> {
+    let told = of.iter().map(|(when, severity)| {
+        json!({"when": when.as_ref().map(Condition::text), "severity": severity.as_str()})
+    });
+    told.collect()
+}
+
+fn in_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 async fn test(context: &Context, arguments: &TriggerTestArgs) -> anyhow::Result<Exit> {
@@ -91,14 +106,19 @@ async fn test(context: &Context, arguments: &TriggerTestArgs) -> anyhow::Result<
             arguments.rule
         )));
     }
-    let rule = rules
-        .get(&arguments.rule)
-        .ok_or_else(|| TriggerError::Unknown {
-            name: arguments.rule.clone(),
-            known: rules.names(),
-        })?;
     let lake = context.lake().await?;
-    let replay = replay(&lake, &jobs, rule, arguments.from, arguments.to).await?;
+    let mut on_events = rules.on_events();
+    let replay = if let Some(rule) = on_events.find(|rule| rule.rule.name == arguments.rule) {
+        on_events::replay(&lake, rule, arguments.from, arguments.to).await?
+    } else {
+        let rule = rules
+            .get(&arguments.rule)
+            .ok_or_else(|| TriggerError::Unknown {
+                name: arguments.rule.clone(),
+                known: rules.names(),
+            })?;
+        replay(&lake, &jobs, rule, arguments.from, arguments.to).await?
+    };
     if context.json {
         for action in &replay.actions {
             output::line(&action.body)?;

@@ -9,6 +9,7 @@
 //! | `distinct_count(s)` | a sketch | about how many values differ |
 //! | `candidate_agreement(c)` | the column `candidates` | how alike the candidates' texts are, 0 to 1 |
 //! | `candidate_consensus(c, output)` | it and the answer | how alike the answer is to them, 0 to 1 |
+//! | `guardrail_score_passed(g, name)` | the column `guardrails`, a part of a name | the highest score that was let pass |
 //! | `calls_model(operation)` | a span's operation | whether the span's tokens and cost count |
 //!
 //! NULLs are passed over; a sketch of nothing is NULL, and so is whatever is asked of it.
@@ -17,6 +18,7 @@ mod aggregate;
 mod calls_model;
 mod candidates;
 mod groups;
+mod guardrails;
 mod scalar;
 
 use datafusion::execution::context::SessionContext;
@@ -33,7 +35,7 @@ pub struct Function {
 }
 
 /// Every function that Farol adds to SQL.
-pub const FUNCTIONS: [Function; 9] = [
+pub const FUNCTIONS: [Function; 10] = [
     Function {
         name: "quantiles",
         call: "quantiles(x)",
@@ -80,6 +82,11 @@ pub const FUNCTIONS: [Function; 9] = [
         description: "Whether a span of that operation calls a model, so that its tokens and cost count: any but invoke_agent, chain, \
                       execute_tool, retrieval, guardrail and cache, which repeat what the calls inside of them used.",
     },
+    Function {
+        name: "guardrail_score_passed",
+        call: "guardrail_score_passed(guardrails, name)",
+        description: "The highest score that a guardrail whose name holds the text gave and let pass (no action, allow or flag). NULL where none did.",
+    },
 ];
 
 /// Makes the functions known to a session.
@@ -92,6 +99,7 @@ pub fn register(context: &SessionContext) {
         .chain(candidates::all())
         .for_each(|function| context.register_udf(function));
     context.register_udf(calls_model::function());
+    context.register_udf(guardrails::function());
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use farol_detectors::{Detector, Detectors};
 use farol_jobs::{Job, Jobs, suggestion};
 use farol_lake::sql::dictionary::{self, Relation, RelationKind};
 use farol_lake::sql::functions::{FUNCTIONS, Function};
-use farol_triggers::rule::FindingRule;
+use farol_triggers::rule::{EventRule, FindingRule};
 use farol_triggers::{Rule, Rules};
 
 use crate::exit::usage;
@@ -29,6 +29,7 @@ pub(super) struct Catalog {
     pub detectors: Vec<Arc<Detector>>,
     pub rules: Vec<Arc<Rule>>,
     pub finding_rules: Vec<Arc<FindingRule>>,
+    pub event_rules: Vec<Arc<EventRule>>,
 }
 
 impl Catalog {
@@ -47,6 +48,7 @@ impl Catalog {
             detectors: detectors.iter().cloned().collect(),
             rules: rules.iter().cloned().collect(),
             finding_rules: rules.on_findings().cloned().collect(),
+            event_rules: rules.on_events().cloned().collect(),
         };
         farol_jobs::views::register_without_rows(&context, jobs).await?;
         let own = dictionary::relations(&context).await?;
@@ -85,6 +87,7 @@ impl Catalog {
         self.detectors.retain(|detector| wanted(&detector.name));
         self.rules.retain(|rule| wanted(&rule.name));
         self.finding_rules.retain(|rule| wanted(&rule.name));
+        self.event_rules.retain(|rule| wanted(&rule.rule.name));
         Ok(self)
     }
 
@@ -101,6 +104,7 @@ impl Catalog {
         names.extend(detectors.map(|detector| detector.name.clone()));
         names.extend(self.rules.iter().map(|rule| rule.name.clone()));
         names.extend(self.finding_rules.iter().map(|rule| rule.name.clone()));
+        names.extend(self.event_rules.iter().map(|rule| rule.rule.name.clone()));
         names
     }
 }

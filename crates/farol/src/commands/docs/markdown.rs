@@ -8,7 +8,7 @@ use farol_jobs::{Better, Job, Mode};
 use farol_lake::sql::dictionary::{Relation, RelationColumn};
 use farol_triggers::Rule;
 use farol_triggers::condition::Condition;
-use farol_triggers::rule::{FindingRule, Severity};
+use farol_triggers::rule::{EventRule, FindingRule, Severity};
 
 use crate::config::Span;
 
@@ -72,13 +72,19 @@ pub(super) fn sections(catalog: &Catalog) -> String {
             self::detector(&mut text, detector);
         }
     }
-    if !catalog.rules.is_empty() || !catalog.finding_rules.is_empty() {
+    if !(catalog.rules.is_empty()
+        && catalog.finding_rules.is_empty()
+        && catalog.event_rules.is_empty())
+    {
         text.push_str("\n## Rules\n");
         for rule in &catalog.rules {
             self::rule(&mut text, rule);
         }
         for rule in &catalog.finding_rules {
             self::finding_rule(&mut text, rule);
+        }
+        for rule in &catalog.event_rules {
+            self::event_rule(&mut text, rule);
         }
     }
     text
@@ -204,6 +210,30 @@ fn finding_rule(text: &mut String, rule: &FindingRule) {
     let _ = writeln!(text, "* recovers when all of them are over");
     severities(text, &rule.severities);
     if let Some(runbook) = &rule.runbook {
+        let _ = writeln!(text, "* runbook: {runbook}");
+    }
+}
+
+fn event_rule(text: &mut String, rule: &EventRule) {
+    let EventRule { rule: counted, .. } = rule;
+    named(text, &counted.name, counted.description.as_deref());
+    let by: Vec<_> = counted.by.iter().map(|name| code(name)).collect();
+    let _ = writeln!(
+        text,
+        "* looks at each row of `{}`, those with the same {} together",
+        rule.table,
+        by.join(", ")
+    );
+    let when = rule.when.split_whitespace().collect::<Vec<_>>().join(" ");
+    let _ = writeln!(text, "* counts those of which {}", code(&when));
+    let within = Span(Duration::from_micros(rule.within_us.unsigned_abs()));
+    let _ = writeln!(
+        text,
+        "* fires when {} within {within}",
+        condition(&counted.when)
+    );
+    severities(text, &counted.severities);
+    if let Some(runbook) = &counted.runbook {
         let _ = writeln!(text, "* runbook: {runbook}");
     }
 }

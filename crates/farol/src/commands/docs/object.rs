@@ -5,7 +5,7 @@ use farol_jobs::{Better, Job};
 use farol_lake::sql::dictionary::Relation;
 use farol_triggers::Rule;
 use farol_triggers::condition::Condition;
-use farol_triggers::rule::{FindingRule, Severity};
+use farol_triggers::rule::{EventRule, FindingRule, Severity};
 use serde_json::{Value, json};
 
 use super::catalog::Catalog;
@@ -26,11 +26,13 @@ pub(super) fn of(catalog: &Catalog) -> Value {
         })
         .collect();
     let on_findings = catalog.finding_rules.iter().map(|one| finding_rule(one));
+    let on_events = catalog.event_rules.iter().map(|one| event_rule(one));
     let rules: Vec<_> = catalog
         .rules
         .iter()
         .map(|one| rule(one))
         .chain(on_findings)
+        .chain(on_events)
         .collect();
     let detectors: Vec<_> = catalog.detectors.iter().map(|one| detector(one)).collect();
     json!({
@@ -105,6 +107,14 @@ fn finding_rule(rule: &FindingRule) -> Value {
     json!({
         "name": rule.name, "description": rule.description, "on": "findings", "by": rule.by,
         "when": rule.when.text(), "severity": severities(&rule.severities), "runbook": rule.runbook,
+    })
+}
+
+fn event_rule(rule: &EventRule) -> Value {
+    json!({
+        "name": rule.rule.name, "description": rule.rule.description, "on": rule.table, "by": rule.rule.by,
+        "when": rule.when, "fires": rule.rule.when.text(), "within_seconds": rule.within_us / 1_000_000,
+        "severity": severities(&rule.rule.severities), "runbook": rule.rule.runbook,
     })
 }
 

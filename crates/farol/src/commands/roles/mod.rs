@@ -7,6 +7,7 @@
 mod drain;
 mod listen;
 mod stage;
+mod standing;
 
 use anyhow::Context as _;
 use farol_detectors::Detectors;

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::drain::Drain;
 use super::listen::Listeners;
+use super::standing;
 use crate::allocator;
 use crate::cli::Role;
 use crate::context::Context;
@@ -192,12 +193,14 @@ impl Stage<'_> {
 
     fn triggers(&mut self) {
         let health = farol_triggers::Health::default();
+        let (known, standing) = standing::channel();
         let options = farol_triggers::RunOptions {
             interval: self.look_interval(),
             max_age: self.context.config.triggers.max_age.0,
             shutdown: self.stop.clone(),
             finish: self.drain.of(Role::Triggers),
             health: health.clone(),
+            standing: Some(standing),
         };
         self.watch("triggers", move || health.reasons());
         let (lake, jobs, rules) = (self.lake.clone(), self.jobs.clone(), self.rules.clone());
@@ -205,6 +208,13 @@ impl Stage<'_> {
             let ended = farol_triggers::run(lake, jobs, rules, options).await;
             ended.context("triggers")?;
             Ok(Ended::Drained(Role::Triggers))
+        });
+        let topics = self.context.input_topics();
+        let (lake, kafka) = (self.lake.clone(), self.kafka.clone());
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            standing::look(lake, kafka, topics, known, stop).await;
+            Ok(Ended::Other)
         });
     }
 
