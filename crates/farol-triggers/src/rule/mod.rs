@@ -109,6 +109,17 @@ pub struct Attention {
     pub escalate: Vec<Escalation>,
 }
 
+impl Attention {
+    /// The levels of the escalation by the names of a rule's file, `after` in seconds.
+    pub fn escalate_json(&self) -> serde_json::Value {
+        let level = |level: &Escalation| {
+            let severity = level.severity.map(Severity::as_str);
+            serde_json::json!({"after_seconds": level.after_us / 1_000_000, "severity": severity})
+        };
+        self.escalate.iter().map(level).collect()
+    }
+}
+
 /// A level of an escalation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Escalation {

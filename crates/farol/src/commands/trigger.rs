@@ -25,25 +25,28 @@ async fn list(context: &Context) -> anyhow::Result<Exit> {
     if context.json {
         for (rule, status) in rules.iter().zip(&status) {
             output::json(&json!({
-                "name": rule.name, "description": rule.description, "on": rule.job,
-                "window_seconds": rule.window_us / 1_000_000, "by": rule.by, "when": rule.when.text(),
-                "recover_when": rule.recover_when.as_ref().map(Condition::text),
-                "for_windows": rule.hold_windows, "severity": severities(&rule.severities), "runbook": rule.runbook,
-                "version": status.version, "evaluated_to": status.evaluated_to,
-            }))?;
+                    "name": rule.name, "description": rule.description, "on": rule.job,
+                    "window_seconds": rule.window_us / 1_000_000, "by": rule.by, "when": rule.when.text(),
+                    "recover_when": rule.recover_when.as_ref().map(Condition::text),
+                    "for_windows": rule.hold_windows, "severity": severities(&rule.severities), "runbook": rule.runbook,
+            "muted_by": rule.attention.muted_by, "escalate": rule.attention.escalate_json(),
+                    "version": status.version, "evaluated_to": status.evaluated_to,
+                }))?;
         }
         for rule in rules.on_findings() {
             output::json(&json!({
-                "name": rule.name, "description": rule.description, "on": "findings", "by": rule.by,
-                "when": rule.when.text(), "severity": severities(&rule.severities), "runbook": rule.runbook,
-            }))?;
+                    "name": rule.name, "description": rule.description, "on": "findings", "by": rule.by,
+                    "when": rule.when.text(), "severity": severities(&rule.severities), "runbook": rule.runbook,
+            "muted_by": rule.attention.muted_by, "escalate": rule.attention.escalate_json(),
+                }))?;
         }
         for rule in rules.on_events() {
             output::json(&json!({
-                "name": rule.rule.name, "description": rule.rule.description, "on": rule.table, "by": rule.rule.by,
-                "when": rule.when, "fires": rule.rule.when.text(), "within_seconds": rule.within_us / 1_000_000,
-                "max_alerts": rule.max_alerts, "severity": severities(&rule.rule.severities), "runbook": rule.rule.runbook,
-            }))?;
+                    "name": rule.rule.name, "description": rule.rule.description, "on": rule.table, "by": rule.rule.by,
+                    "when": rule.when, "fires": rule.rule.when.text(), "within_seconds": rule.within_us / 1_000_000,
+                    "max_alerts": rule.max_alerts, "severity": severities(&rule.rule.severities), "runbook": rule.rule.runbook,
+            "muted_by": rule.rule.attention.muted_by, "escalate": rule.rule.attention.escalate_json(),
+                }))?;
         }
         return Ok(Exit::Done);
     }
