@@ -15,6 +15,7 @@
 //!
 //! * [`silence`] and [`acknowledgement`] are what operators say, kept in the lake; `notes` holds them for a service.
 //! * [`alert`] is one alert as its messages leave it.
+//! * [`replay`](mod@replay) is the layer over history.
 //! * [`story`] is what the lake tells of alerts.
 //! * `attend` is the layer, with `due` (what is to be said again), `message` and `consequences`; `attending` is what a
 //!   service holds of it; `dependencies` the order in which rules are evaluated, so that causes come first.
@@ -28,6 +29,7 @@ mod dependencies;
 mod due;
 mod message;
 mod notes;
+pub mod replay;
 pub mod silence;
 pub mod story;
 mod table;

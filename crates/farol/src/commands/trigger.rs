@@ -1,5 +1,6 @@
 //! `farol trigger`: what rules there are, and when one would have fired.
 
+use farol_triggers::attention::replay::attended;
 use farol_triggers::condition::Condition;
 use farol_triggers::replay::{Replay, replay};
 use farol_triggers::rule::Severity;
@@ -122,6 +123,7 @@ async fn test(context: &Context, arguments: &TriggerTestArgs) -> anyhow::Result<
             })?;
         replay(&lake, &jobs, rule, arguments.from, arguments.to).await?
     };
+    let replay = attended(&lake, &jobs, &rules, &arguments.rule, replay).await?;
     if context.json {
         for action in &replay.actions {
             output::line(&action.body)?;
@@ -139,9 +141,14 @@ async fn test(context: &Context, arguments: &TriggerTestArgs) -> anyhow::Result<
         rows.push(vec![
             body["window_start"].as_str().unwrap_or("-").to_owned(),
             action.segment.clone(),
+            action.transition.cause.as_str().to_owned(),
             action.transition.previous.as_str().to_owned(),
             action.transition.state.as_str().to_owned(),
-            action.transition.severity.as_str().to_owned(),
+            body["severity"].as_str().unwrap_or("-").to_owned(),
+            body["payload"]["muted"]["by"]
+                .as_str()
+                .unwrap_or("-")
+                .to_owned(),
             evidence["measure"].as_str().unwrap_or("-").to_owned(),
             shown(&evidence["value"]),
             shown(&evidence["threshold"]),
@@ -150,9 +157,11 @@ async fn test(context: &Context, arguments: &TriggerTestArgs) -> anyhow::Result<
     let header = [
         "window",
         "segment",
+        "cause",
         "from",
         "to",
         "severity",
+        "muted by",
         "measure",
         "value",
         "threshold",
