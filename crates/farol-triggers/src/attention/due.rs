@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::acknowledgement::{Acknowledgement, Said};
+use super::acknowledgement::Said;
 use super::alert::Alert;
 use super::attend::Layer;
 use crate::lifecycle::Cause;
@@ -190,6 +190,8 @@ impl Layer<'_> {
 
 /// Whether two alerts agree on every part of a segment that both have.
 fn agree(one: &Alert, other: &Alert) -> bool {
-    let same = |(name, value)| other.segment.get(name).is_none_or(|known| known == value);
+    let same = |(name, value): (&String, &Value)| {
+        other.segment.get(name).is_none_or(|known| known == value)
+    };
     one.segment.iter().all(same)
 }

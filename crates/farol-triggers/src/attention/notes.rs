@@ -43,6 +43,14 @@ impl Read {
 }
 
 impl Notes {
+    /// Silences, and nothing said of alerts.
+    pub fn of(silences: Vec<Silence>) -> Self {
+        Self {
+            silences,
+            ..Self::default()
+        }
+    }
+
     /// Reads what is new; what was said of alerts, where anything was since.
     pub async fn refresh(
         &mut self,

@@ -46,10 +46,7 @@ pub async fn attended(
         decided.extend(found.actions);
     }
     decided.extend(replayed.actions);
-    let notes = Notes {
-        silences: silences(lake).await?,
-        ..Notes::default()
-    };
+    let notes = Notes::of(silences(lake).await?);
     let terms = Terms {
         settings: &settings,
         notes: &notes,

@@ -237,7 +237,7 @@ fn number(value: &Value) -> String {
 fn message(body: &Value) -> Vec<String> {
     let payload = &body["payload"];
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
-    let present = |value: &'_ Value| (!value.is_null()).then(|| value.clone());
+    let present = |value: &Value| (!value.is_null()).then(|| value.clone());
     let by = present(&payload["resolved"]).or_else(|| present(&payload["acknowledged"]));
     vec![
         text(&body["window_start"]),
