@@ -59,15 +59,15 @@ impl Failing {
         told.is_some_and(|(_, fact)| fact.transition.state.fires() || is_held_off(fact))
     }
 
-    /// Whether it was resolved by hand: it fires again only after it was well.
-    fn is_held_off(fact: &Fact) -> bool {
-        fact.transition.cause == Cause::Resolved
-    }
-
     /// What is to be said of a part that fails, or does not, and has come to a window.
     pub fn decide(&self, part: &str, fails: bool, at_us: i64) -> Option<Decided> {
         decide(self.told.get(part).copied(), fails, at_us)
     }
+}
+
+/// Whether it was resolved by hand: it fires again only after it was well.
+fn is_held_off(fact: &Fact) -> bool {
+    fact.transition.cause == Cause::Resolved
 }
 
 /// What is to be said of a part that fails, or does not, and has come to a window.
