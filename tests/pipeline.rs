@@ -3,6 +3,8 @@
 
 mod harness;
 
+#[path = "pipeline/attention.rs"]
+mod attention;
 #[path = "pipeline/backlog.rs"]
 mod backlog;
 #[path = "pipeline/bad_input.rs"]

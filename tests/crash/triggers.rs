@@ -17,6 +17,10 @@ use crate::harness::{PATIENCE, wait_until};
 const ROLES: &str = "ingest,jobs,triggers,publisher";
 
 const RULE: &str = "name: errors\non: performance\nwindow: 10s\nby: [service]\n\
+    when: error_rate > 0.3 AND requests >= 5\nseverity: critical\nmuted_by: [outage]\n";
+
+/// Its cause: over all services, in the same windows.
+const OUTAGE: &str = "name: outage\non: calls\nwindow: 10s\n\
     when: error_rate > 0.3 AND requests >= 5\nseverity: critical\n";
 
 /// A rule on single events beside it.
@@ -75,6 +79,7 @@ fn two_processes_killed_around_their_commits_tell_each_alert_once() {
     )
     .expect("a rule");
     fs::write(pipelines.join("triggers/dear.yaml"), EVENT_RULE).expect("a rule");
+    fs::write(pipelines.join("triggers/outage.yaml"), OUTAGE).expect("a rule");
     fs::write(pipelines.join("jobs/calls.yaml"), JOB).expect("a job");
     fs::write(pipelines.join("jobs/calls.sql"), SQL).expect("a job");
     farol.ok(&["topics", "create"]);
@@ -146,6 +151,21 @@ fn two_processes_killed_around_their_commits_tell_each_alert_once() {
         }
     }
     assert_eq!(stood, expected);
+    // So is their cause, which mutes each of them and names it.
+    assert_eq!(stands(&told, "outage"), expected);
+    for alert in told
+        .iter()
+        .filter(|alert| alert.body["payload"]["state"] == "alert")
+    {
+        let payload = &alert.body["payload"];
+        if alert.body["rule"] == "errors" {
+            assert_eq!(payload["muted"]["rule"], "outage", "{}", alert.body);
+        } else if alert.body["rule"] == "outage" {
+            let named = payload["consequences"].as_array().expect("a list");
+            let named: Vec<_> = named.iter().map(|one| &one["rule"]).collect();
+            assert_eq!(named, ["errors"], "{}", alert.body);
+        }
+    }
 
     // A minute with dear calls fires, the next one recovers; of the last it may not be known yet.
     let known = (0..sent)

@@ -13,18 +13,18 @@ use crate::harness::farol::Farol;
 use crate::harness::kafka::{Read, RealKafka, Record, read_committed};
 use crate::harness::{PATIENCE, wait_until};
 
-const DRAIN: [&str; 4] = [
+pub(super) const DRAIN: [&str; 4] = [
     "run",
     "--roles",
     "ingest,jobs,triggers,publisher",
     "--drain",
 ];
 
-const RULE: &str = "name: errors\non: performance\nwindow: 1m\nby: [service]\n\
+pub(super) const RULE: &str = "name: errors\non: performance\nwindow: 1m\nby: [service]\n\
     when: error_rate > 0.3 AND requests >= 20\nseverity: critical\nrunbook: https://example.org/errors\n";
 
 /// A Farol with the rule `errors`, and topics that begin with `name`.
-fn prepared(name: &str) -> Farol {
+pub(super) fn prepared(name: &str) -> Farol {
     let kafka = RealKafka::shared();
     let more = format!(
         "outputs: {{alerts: {name}.alerts, metrics: {name}.metrics}}\ningest: {{flush_interval: 100ms, idle_timeout: 2s}}\n\
@@ -43,17 +43,17 @@ fn prepared(name: &str) -> Farol {
 }
 
 /// The start of the minute so many minutes ago.
-fn minute(ago: i64) -> DateTime<Utc> {
+pub(super) fn minute(ago: i64) -> DateTime<Utc> {
     let now = Utc::now().timestamp() / 60 * 60;
     DateTime::from_timestamp(now, 0).expect("a time") - TimeDelta::minutes(ago)
 }
 
-fn text(time: DateTime<Utc>) -> String {
+pub(super) fn text(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// Calls of a service within a minute, of which the first so many fail.
-fn calls(
+pub(super) fn calls(
     service: &str,
     start: DateTime<Utc>,
     count: usize,
@@ -72,7 +72,7 @@ fn calls(
     (0..count).map(call).collect()
 }
 
-fn alerts(name: &str, rule: &str) -> Vec<Read> {
+pub(super) fn alerts(name: &str, rule: &str) -> Vec<Read> {
     let read = read_committed(&RealKafka::shared().brokers(), &format!("{name}.alerts"));
     read.into_iter()
         .filter(|alert| alert.body["rule"] == rule)
@@ -80,7 +80,7 @@ fn alerts(name: &str, rule: &str) -> Vec<Read> {
 }
 
 /// An alert as one line: service, window from the first, state, revision.
-fn lines(alerts: &[Read], first: DateTime<Utc>) -> Vec<String> {
+pub(super) fn lines(alerts: &[Read], first: DateTime<Utc>) -> Vec<String> {
     let line = |alert: &Read| {
         let body = &alert.body;
         let start: DateTime<Utc> = body["window_start"]
@@ -102,7 +102,7 @@ fn lines(alerts: &[Read], first: DateTime<Utc>) -> Vec<String> {
 }
 
 /// What is on the topic is what is in the table, each once.
-fn compare(farol: &Farol, name: &str) {
+pub(super) fn compare(farol: &Farol, name: &str) {
     let read = read_committed(&RealKafka::shared().brokers(), &format!("{name}.alerts"));
     let ids: Vec<_> = read
         .iter()

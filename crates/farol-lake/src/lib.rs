@@ -34,5 +34,5 @@ pub use joined::{CALL_COLUMNS, Joined, PLACE};
 pub use lake::Lake;
 pub use newest::Newest;
 pub use redefinition::{Notes, Redefinition, same_type};
-pub use spec::{ACTIONS, FINDINGS, TableSpec};
+pub use spec::{ACKNOWLEDGEMENTS, ACTIONS, FINDINGS, SILENCES, TableSpec};
 pub use table::{Table, VersionChange};

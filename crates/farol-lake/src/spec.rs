@@ -14,6 +14,12 @@ pub const ACTIONS: &str = "actions";
 /// The table of what detectors found.
 pub const FINDINGS: &str = "findings";
 
+/// The table of silences: when operators want no notification of which alerts.
+pub const SILENCES: &str = "silences";
+
+/// The table of what operators said of alerts: that they see to one, or that it is over.
+pub const ACKNOWLEDGEMENTS: &str = "acknowledgements";
+
 /// A table to be.
 #[derive(Debug, Clone)]
 pub struct TableSpec {
@@ -129,6 +135,57 @@ impl TableSpec {
         }
     }
 
+    /// When operators want no notification of which alerts. The highest `revision` of a `silence_id` counts: a silence
+    /// that is ended early has a second row. `matchers` is a JSON object.
+    pub fn silences() -> Self {
+        Self::of_operators(
+            &[
+                ("silence_id", Self::TEXT),
+                ("revision", Self::COUNT),
+                ("matchers", Self::TEXT),
+                ("starts_at", Self::TIME),
+                ("ends_at", Self::TIME),
+                ("comment", Self::TEXT),
+                ("written_by", Self::TEXT),
+                ("written_at", Self::TIME),
+            ],
+            "When operators want no notification of which alerts",
+        )
+    }
+
+    /// What operators said of alerts: that they see to one, or that it is over.
+    pub fn acknowledgements() -> Self {
+        Self::of_operators(
+            &[
+                ("acknowledgement_id", Self::TEXT),
+                ("alert_id", Self::TEXT),
+                ("kind", Self::TEXT),
+                ("window_start", Self::TIME),
+                ("comment", Self::TEXT),
+                ("written_by", Self::TEXT),
+                ("written_at", Self::TIME),
+            ],
+            "What operators said of alerts: acknowledged, or resolved by hand",
+        )
+    }
+
+    const TEXT: fn() -> DataType = || DataType::Utf8;
+    const COUNT: fn() -> DataType = || DataType::Int64;
+    const TIME: fn() -> DataType =
+        || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+
+    fn of_operators(columns: &[(&str, fn() -> DataType)], description: &str) -> Self {
+        let fields: Vec<_> = columns
+            .iter()
+            .map(|(name, kind)| Field::new(*name, kind(), true))
+            .collect();
+        Self {
+            schema: Arc::new(Schema::new(fields)),
+            partition_columns: Vec::new(),
+            description: description.to_owned(),
+        }
+    }
+
     /// The table of that name, if Farol has one.
     pub fn known(name: &str) -> Option<Self> {
         let kind = Kind::ALL.into_iter().find(|kind| kind.table() == name);
@@ -136,6 +193,8 @@ impl TableSpec {
             .or_else(|| (name == "dead_letters").then(Self::dead_letters))
             .or_else(|| (name == ACTIONS).then(Self::actions))
             .or_else(|| (name == FINDINGS).then(Self::findings))
+            .or_else(|| (name == SILENCES).then(Self::silences))
+            .or_else(|| (name == ACKNOWLEDGEMENTS).then(Self::acknowledgements))
             .or_else(|| {
                 let joined = Joined::ALL
                     .into_iter()

@@ -55,6 +55,41 @@ pub struct Action {
     pub body: String,
 }
 
+/// The id of an action: the same decision has the same one.
+pub(crate) fn action_id(
+    rule: &str,
+    segment: &str,
+    window_us: i64,
+    transition: &Transition,
+    revision: i64,
+) -> String {
+    let Transition {
+        cause,
+        state,
+        previous,
+        severity,
+        since_us: _,
+    } = transition;
+    let [cause, previous, state, severity] = [
+        cause.as_str(),
+        previous.as_str(),
+        state.as_str(),
+        severity.as_str(),
+    ];
+    identity::of_parts(&[
+        rule,
+        segment,
+        &window_us.to_string(),
+        &format!("{cause}:{previous}>{state}:{severity}"),
+        &revision.to_string(),
+    ])
+}
+
+/// The alert of a rule and a segment.
+pub(crate) fn alert_id(rule: &str, segment: &str) -> String {
+    identity::of_parts(&[rule, segment])
+}
+
 /// What a message says, whoever decided it.
 pub(crate) struct Message<'a> {
     /// The rule.
@@ -81,7 +116,7 @@ impl Message<'_> {
     /// Makes the row. Its place in the order is the caller's to give.
     pub fn action(self) -> Action {
         let segment_text = self.segment.to_string();
-        let alert_id = identity::of_parts(&[self.rule, &segment_text]);
+        let alert_id = alert_id(self.rule, &segment_text);
         let window_us = self.decided.window_us;
         let revision = self.decided.revision;
         let Transition {
@@ -97,13 +132,8 @@ impl Message<'_> {
             state.as_str(),
             severity.as_str(),
         ];
-        let action_id = identity::of_parts(&[
-            self.rule,
-            &segment_text,
-            &window_us.to_string(),
-            &format!("{cause}:{previous}>{state}:{severity}"),
-            &revision.to_string(),
-        ]);
+        let transition = &self.decided.transition;
+        let action_id = action_id(self.rule, &segment_text, window_us, transition, revision);
         let window_end_us = window_us.saturating_add(self.width_us);
         let body = json!({
             "action_id": action_id,
@@ -124,6 +154,11 @@ impl Message<'_> {
                 "cause": cause,
                 "error": self.error,
                 "finding": self.finding,
+                "muted": null,
+                "acknowledged": null,
+                "resolved": null,
+                "escalation": 0,
+                "consequences": [],
                 "count": self.count,
             },
         });

@@ -6,10 +6,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::action::Action;
+use crate::action::{Action, alert_id};
+use crate::attention::Acknowledgements;
 use crate::error::TriggerError;
 use crate::history::{Before, History};
-use crate::lifecycle::{Decided, Fact, Machine, Range, Seen, Terms, decide};
+use crate::lifecycle::{Decided, Fact, Interventions, Machine, Range, Seen, Terms, decide};
+use crate::outbox::MARKS;
 use crate::rule::{Judgement, Rule};
 use farol_jobs::segment::Segment;
 use farol_jobs::time::floor;
@@ -43,7 +45,12 @@ const FAILURE_PAUSE_MAX: Duration = Duration::from_mins(1);
 
 /// The application id of the end of a rule's evaluated windows.
 pub(crate) fn closed_id(rule: &Rule) -> String {
-    format!("{}#closed_us", rule.app_id())
+    closed_id_of(&rule.name)
+}
+
+/// The same by the rule's name.
+pub(crate) fn closed_id_of(rule: &str) -> String {
+    format!("{MARKS}/{rule}#closed_us")
 }
 
 /// One rule at work.
@@ -64,6 +71,8 @@ pub(crate) struct Book {
     pub stale: bool,
     /// Why it could not be evaluated, where it could not.
     pub failure: Option<Failure>,
+    /// What operators said of alerts.
+    said: Arc<Acknowledgements>,
 }
 
 impl Book {
@@ -78,7 +87,14 @@ impl Book {
             closed_us: None,
             stale: true,
             failure: None,
+            said: Arc::default(),
         }
+    }
+
+    /// Takes over what operators said of alerts: everything is to be decided again.
+    pub fn hear(&mut self, said: &Arc<Acknowledgements>) {
+        self.said = said.clone();
+        self.stale = true;
     }
 
     /// Goes on from what was published, which was read again.
@@ -234,13 +250,26 @@ impl Book {
             .range(range.start_us..)
             .map(|(w, f)| (*w, *f))
             .collect();
-        decide(&terms, &before, &facts, range, |window_us| {
-            let row = windows.get(&window_us).map(AsRef::as_ref);
-            let Some(row) = row.or(absent.as_deref()) else {
-                return Seen::Nothing;
-            };
-            let judge = || rule.judge(row, &Before { windows, window_us });
-            Seen::Data(*judged.entry(window_us).or_insert_with(judge))
-        })
+        let interventions = if self.said.is_empty() {
+            Interventions::default()
+        } else {
+            let text = segment.to_json(&rule.by).to_string();
+            self.said.interventions(&alert_id(&rule.name, &text))
+        };
+        decide(
+            &terms,
+            &before,
+            &facts,
+            range,
+            &interventions,
+            |window_us| {
+                let row = windows.get(&window_us).map(AsRef::as_ref);
+                let Some(row) = row.or(absent.as_deref()) else {
+                    return Seen::Nothing;
+                };
+                let judge = || rule.judge(row, &Before { windows, window_us });
+                Seen::Data(*judged.entry(window_us).or_insert_with(judge))
+            },
+        )
     }
 }

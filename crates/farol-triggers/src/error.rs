@@ -41,6 +41,14 @@ pub enum TriggerError {
         "the actions table was written by another version: {0}; use that version, or another lake"
     )]
     Actions(String),
+    /// What operators said could not be understood.
+    #[error(
+        "what operators said was written by another version: {0}; use that version, or another lake"
+    )]
+    Operators(String),
+    /// Others wrote to a table all the time.
+    #[error("the table `{0}` is written to all the time by others; try again")]
+    Busy(String),
     /// Some rules could not be evaluated before the end.
     #[error("not evaluated: {0}")]
     RulesFailed(String),

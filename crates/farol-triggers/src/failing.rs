@@ -52,10 +52,11 @@ impl Failing {
         now - seen.1 >= self.lasts
     }
 
-    /// Whether it was told that a part fails, and not that it is well again.
+    /// Whether it was told that a part fails, and not that it is well again. What an operator closed while it failed is
+    /// waited for too.
     pub fn is_told(&self, part: &str) -> bool {
         let told = self.told.get(part);
-        told.is_some_and(|(_, fact)| fact.transition.state.fires())
+        told.is_some_and(|(_, fact)| fact.transition.state.fires() || is_held_off(fact))
     }
 
     /// What is to be said of a part that fails, or does not, and has come to a window.
@@ -64,10 +65,18 @@ impl Failing {
     }
 }
 
+/// Whether it was resolved by hand: it fires again only after it was well.
+fn is_held_off(fact: &Fact) -> bool {
+    fact.transition.cause == Cause::Resolved
+}
+
 /// What is to be said of a part that fails, or does not, and has come to a window.
 fn decide(told: Option<(i64, Fact)>, fails: bool, at_us: i64) -> Option<Decided> {
     let previous = told.map_or(State::Ok, |(_, fact)| fact.transition.state);
+    let held_off = told.is_some_and(|(_, fact)| is_held_off(&fact));
     let state = match (previous.fires(), fails) {
+        (_, true) if held_off => return None,
+        (_, false) if held_off => State::Ok,
         (false, true) => State::Alert,
         (true, false) => State::Recovered,
         _ => return None,

@@ -9,6 +9,7 @@
 //! * [`condition`] is the language of `when`; [`rule`] reads and checks files against the jobs that there are.
 //! * [`lifecycle`] is the state machine of one rule and segment, a pure function over windows.
 //! * [`service`] steps: reads what is new, decides, commits; [`run`] plays it as a role.
+//! * [`attention`] is who is to be disturbed by it: silences, dependencies between rules, acknowledgement, escalation.
 //! * `evidence` is what supports a decision: what was compared, and the traces that show it.
 //! * `on_findings` makes alerts of what detectors found, [`on_events`] of single rows of a table.
 //! * `job_failure` tells of jobs that fail and `ingest_stall` of input that is not read, as no rule can.
@@ -17,6 +18,7 @@
 //! * [`replay`](mod@replay) shows when a rule would have fired.
 
 pub mod action;
+pub mod attention;
 mod book;
 mod catalog;
 mod closing;

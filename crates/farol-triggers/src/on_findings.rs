@@ -212,7 +212,11 @@ fn decide(
     let (previous, severity) = told.map_or((State::Ok, None), |(_, fact)| {
         (fact.transition.state, Some(fact.transition.severity))
     });
+    let held_off = told.is_some_and(|(_, fact)| fact.transition.cause == Cause::Resolved);
     let state = match worst {
+        // Resolved by hand: until all of them are over.
+        Some(_) if held_off => return None,
+        None if held_off => State::Ok,
         Some(worst) if previous.fires() && severity.is_some_and(|told| told >= worst) => {
             return None;
         }

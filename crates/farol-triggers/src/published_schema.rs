@@ -92,6 +92,11 @@ fn schema() -> Value {
         "sql": said(json!({"type": ["string", "null"]}), "a query that gives the value"),
         "tables": said(json!({"type": "object", "additionalProperties": {"type": "integer"}}), "the tables that were read, and their versions"),
     }));
+    let consequence = object(&json!({
+        "rule": text(),
+        "segment": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
+        "alert_id": text(),
+    }));
     let payload = object(&json!({
         "alert_id": said(text(), "rule and segment: the same for as long as both are; the record's key"),
         "state": said(json!({"enum": states}), "from this window on"),
@@ -100,7 +105,12 @@ fn schema() -> Value {
         "error": said(json!({"type": ["string", "null"]}), "what a failing job says (rule job-failing)"),
         "finding": said(json!({"type": ["object", "null"], "additionalProperties": true}), "what a detector found (rules on findings): its id, detector, job, measure, segment, since, effect with its interval, statistic and threshold, root causes, and how many findings of the alert are open"),
         "count": said(json!({"type": ["integer", "null"]}), "how many events it stands for (rules on single events)"),
-        "cause": said(json!({"enum": Cause::ALL.map(Cause::as_str)}), "changed: a transition; renotified: it lasts; withdrawn: late data took an earlier message back"),
+        "cause": said(json!({"enum": Cause::ALL.map(Cause::as_str)}), "changed: a transition; renotified: it lasts; withdrawn: late data took an earlier message back; resolved: closed by hand; muted, unmuted, acknowledged, escalated: the state is as it was, and this changes who is to be disturbed"),
+        "muted": said(json!({"type": ["object", "null"], "additionalProperties": true}), "nobody is to be notified: by a silence (by: silence, silence_id, comment), or by an alert that is its cause (by: rule, rule, alert_id)"),
+        "acknowledged": said(json!({"type": ["object", "null"], "additionalProperties": true}), "who sees to it (by, comment, acknowledgement_id)"),
+        "resolved": said(json!({"type": ["object", "null"], "additionalProperties": true}), "who closed it by hand (by, comment, acknowledgement_id)"),
+        "escalation": said(json!({"type": "integer", "minimum": 0}), "how many levels of the rule's `escalate` it has come to"),
+        "consequences": said(json!({"type": "array", "items": consequence}), "the alerts that this one mutes as of its window: 100 at the most"),
     }));
     let mut schema = object(&json!({
         "action_id": said(text(), "the same decision has the same id; nothing is published twice under one"),

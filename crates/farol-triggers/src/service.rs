@@ -15,6 +15,7 @@ use farol_lake::sql::Session;
 use farol_lake::{ACTIONS, Commit, Lake, Marks, Outcome, Step, Table, TableSpec};
 
 use crate::action::{Action, action};
+use crate::attention::{Attending, depths, watermark_of};
 use crate::book::Book;
 use crate::closing::{closed, due, everything, present};
 use crate::error::TriggerError;
@@ -62,6 +63,7 @@ pub struct Service {
     stalls: IngestStalls,
     on_findings: FindingRules,
     on_events: EventRules,
+    attending: Attending,
     /// The number of the first action that was not read.
     read_to: i64,
     /// The marks of the `actions` table, as the facts were read; `None`: they are to be read.
@@ -88,19 +90,24 @@ impl Service {
     ) -> Result<Self, TriggerError> {
         let actions = lake.table(ACTIONS, &TableSpec::actions()).await?;
         let session = Session::open(lake).await?;
+        // Causes first: what mutes an alert is known when it is decided.
+        let depths = depths(rules.attention());
+        let mut books: Vec<_> = rules.iter().cloned().map(Book::new).collect();
+        books.sort_by_key(|book| depths.get(&book.rule.name));
         Ok(Self {
             lake: lake.clone(),
             jobs: jobs.clone(),
             session,
             actions,
             max_age_us,
-            books: rules.iter().cloned().map(Book::new).collect(),
+            books,
             partials: Partials::default(),
             inputs: Inputs::default(),
             failures: JobFailures::default(),
             stalls: IngestStalls::new(standing),
             on_findings: FindingRules::new(rules),
             on_events: EventRules::new(rules),
+            attending: Attending::new(rules),
             read_to: 0,
             marks: None,
         })
@@ -142,6 +149,10 @@ impl Service {
 
     fn take(&mut self, action: &Action) {
         self.read_to = self.read_to.max(action.sequence + 1);
+        self.attending.take(action);
+        if !action.transition.cause.is_of_lifecycle() {
+            return;
+        }
         self.failures.take(action);
         self.stalls.take(action);
         self.on_findings.take(action);
@@ -163,6 +174,10 @@ impl Service {
         // Every job is looked at before the session's rows are: so rows are never older than the version that is
         // noted as read, and what comes after is read by the next step.
         let looks = self.looks().await?;
+        if let Some(said) = self.attending.refresh(&self.lake).await? {
+            self.books.iter_mut().for_each(|book| book.hear(&said));
+            self.on_events.hear(&said);
+        }
         let mut registered = false;
         let mut changes = Changes::default();
         for place in 0..self.books.len() {
@@ -171,14 +186,15 @@ impl Service {
                 continue;
             };
             changes.note(&mut self.books[place], look).await?;
-            if !due(&self.books[place], look.progress.watermark_us, closing) {
+            let watermark_us = watermark_of(&rule, &self.books, &looks);
+            if !due(&self.books[place], watermark_us, closing) {
                 continue;
             }
             if !registered {
                 views::register(&self.session, &self.jobs).await?;
                 registered = true;
             }
-            match self.decide_rule(place, look, closing).await {
+            match self.decide_rule(place, look, watermark_us, closing).await {
                 Ok(Some((closed_us, actions))) => {
                     self.books[place].failure = None;
                     decisions.actions.extend(actions);
@@ -211,6 +227,8 @@ impl Service {
             .await?;
         decisions.actions.extend(found);
         decisions.marks.extend(moved);
+        let books = self.books.iter().chain(self.on_events.books());
+        decisions.actions = self.attending.attend(books, decisions.actions);
         let next = marks.get(NEXT_ACTION).copied().unwrap_or(0);
         for (place, action) in decisions.actions.iter_mut().enumerate() {
             action.sequence = next + place as i64;
@@ -246,11 +264,12 @@ impl Service {
         &mut self,
         place: usize,
         look: &Look,
+        watermark_us: Option<i64>,
         closing: Closing,
     ) -> Result<Option<(i64, Vec<Action>)>, TriggerError> {
         let book = &mut self.books[place];
         let now_us = now_us();
-        let known_us = closed(book, look.progress.watermark_us);
+        let known_us = closed(book, watermark_us);
         // Until their rows are read, all up to the present.
         let reach_us = match closing {
             Closing::Watermark => known_us,

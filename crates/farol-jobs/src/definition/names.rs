@@ -160,6 +160,8 @@ fn is_taken(name: &str) -> bool {
         "evaluations_unmatched",
         "findings",
         "actions",
+        "silences",
+        "acknowledgements",
         "series",
         "measures",
         "partials",

@@ -36,7 +36,7 @@ use crate::commit::Marks;
 use crate::error::LakeError;
 use crate::joined::Joined;
 use crate::lake::Lake;
-use crate::spec::{ACTIONS, FINDINGS, TableSpec};
+use crate::spec::{ACKNOWLEDGEMENTS, ACTIONS, FINDINGS, SILENCES, TableSpec};
 use crate::table::{Table, logged_rows};
 
 /// Memory that queries of one session may hold before they spill to disk.
@@ -93,6 +93,9 @@ impl Session {
             .await?;
         self.register(ACTIONS, &TableSpec::actions()).await?;
         self.register(FINDINGS, &TableSpec::findings()).await?;
+        self.register(SILENCES, &TableSpec::silences()).await?;
+        self.register(ACKNOWLEDGEMENTS, &TableSpec::acknowledgements())
+            .await?;
         self.context.sql(&open_dead_letters()).await?;
         for joined in Joined::ALL {
             self.register(joined.table(), &joined.spec()).await?;

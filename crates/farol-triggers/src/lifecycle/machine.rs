@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Cause, Seen, State, Transition};
+use super::{Cause, Interventions, Seen, State, Transition};
 use crate::rule::{Judgement, NoData, Rule, Severity};
 
 /// What a rule says about time.
@@ -61,6 +61,10 @@ pub struct Machine {
     notified_us: i64,
     /// The window at which it recovered.
     recovered_us: Option<i64>,
+    /// The window at which it began to fire.
+    fired_us: i64,
+    /// It was resolved by hand, and its condition has held ever since.
+    held_off: bool,
 }
 
 impl Machine {
@@ -74,6 +78,8 @@ impl Machine {
             absent: 0,
             notified_us: 0,
             recovered_us: None,
+            fired_us: 0,
+            held_off: false,
         }
     }
 
@@ -84,9 +90,15 @@ impl Machine {
 
     /// Takes over what was published of a window.
     pub fn take(&mut self, terms: &Terms, window_us: i64, fact: &Transition) {
+        if fact.state.fires() && !self.state.fires() {
+            self.fired_us = window_us;
+        }
         self.state = fact.state;
         self.severity = fact.severity;
         self.since_us = fact.since_us;
+        if fact.cause != Cause::Withdrawn {
+            self.held_off = fact.cause == Cause::Resolved;
+        }
         match (fact.cause, fact.state) {
             (Cause::Withdrawn, _) | (_, State::Ok) => {}
             (_, State::Alert | State::Warning) => self.notified_us = window_us,
@@ -103,14 +115,48 @@ impl Machine {
     }
 
     /// Takes a window; says what happens at it.
-    pub fn step(&mut self, terms: &Terms, window_us: i64, seen: Seen) -> Option<Transition> {
+    pub fn step(
+        &mut self,
+        terms: &Terms,
+        window_us: i64,
+        seen: Seen,
+        interventions: &Interventions,
+    ) -> Option<Transition> {
+        let found = self.look(terms, window_us, seen, interventions);
+        if found.is_some_and(|to| to.state.fires() && !to.previous.fires()) {
+            self.fired_us = window_us;
+        }
+        if !self.state.fires() || !interventions.resolved.contains(&window_us) {
+            return found;
+        }
+        self.recovered_us = Some(window_us);
+        let closed = self.go(State::Recovered, self.severity, window_us);
+        self.held_off = true;
+        Some(Transition {
+            cause: Cause::Resolved,
+            ..closed
+        })
+    }
+
+    fn look(
+        &mut self,
+        terms: &Terms,
+        window_us: i64,
+        seen: Seen,
+        interventions: &Interventions,
+    ) -> Option<Transition> {
         let has_rows = seen != Seen::Nothing;
         let Some(judgement) = self.judged(terms, seen) else {
             return self.absence(terms, window_us);
         };
         self.count(terms, window_us, judgement.holds);
         if self.state.fires() {
-            return self.firing(terms, window_us, judgement);
+            return self.firing(terms, window_us, judgement, interventions);
+        }
+        if self.held_off {
+            // That it is over is said: who comes later, and reads fewer windows, must know it too.
+            let over = judgement.holds == Some(false);
+            return over.then(|| self.go(State::Ok, self.severity, window_us));
         }
         let cooling = |at: i64| window_us < at.saturating_add(terms.cooldown_us);
         let ready = judgement.holds == Some(true) && self.held.len() >= terms.hold_windows as usize;
@@ -180,6 +226,7 @@ impl Machine {
         terms: &Terms,
         window_us: i64,
         judgement: Judgement,
+        interventions: &Interventions,
     ) -> Option<Transition> {
         if judgement.recovers == Some(true) && judgement.holds != Some(true) {
             self.recovered_us = Some(window_us);
@@ -192,7 +239,9 @@ impl Machine {
             return Some(self.go(state, judgement.severity, since_us));
         }
         let due = |every: i64| window_us.saturating_sub(self.notified_us) >= every;
-        if terms.renotify_us.is_some_and(due) {
+        // What was said of the window itself when it was acknowledged stays.
+        let mut acknowledged = interventions.acknowledged.range(self.fired_us..window_us);
+        if terms.renotify_us.is_some_and(due) && acknowledged.next().is_none() {
             self.notified_us = window_us;
             let again = self.go(self.state, self.severity, since_us);
             return Some(Transition {
@@ -208,6 +257,7 @@ impl Machine {
         self.state = state;
         self.severity = severity;
         self.since_us = since_us;
+        self.held_off = false;
         Transition {
             cause: Cause::Changed,
             state,

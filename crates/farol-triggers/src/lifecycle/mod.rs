@@ -13,7 +13,7 @@
 
 mod machine;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::rule::{Judgement, Severity};
 
@@ -88,11 +88,30 @@ pub enum Cause {
     Renotified,
     /// Late data: what was published of this window does not hold any more.
     Withdrawn,
+    /// An operator closed the alert by hand.
+    Resolved,
+    /// Nobody is to be notified of it any more: a silence begins, or the alert of a rule that mutes it fires.
+    Muted,
+    /// It still fires, and what muted it is over.
+    Unmuted,
+    /// An operator sees to it.
+    Acknowledged,
+    /// It has fired for so long, and nobody sees to it.
+    Escalated,
 }
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 3] = [Self::Changed, Self::Renotified, Self::Withdrawn];
+    pub const ALL: [Self; 8] = [
+        Self::Changed,
+        Self::Renotified,
+        Self::Withdrawn,
+        Self::Resolved,
+        Self::Muted,
+        Self::Unmuted,
+        Self::Acknowledged,
+        Self::Escalated,
+    ];
 
     /// The word in the `actions` table.
     pub fn as_str(self) -> &'static str {
@@ -100,6 +119,20 @@ impl Cause {
             Self::Changed => "changed",
             Self::Renotified => "renotified",
             Self::Withdrawn => "withdrawn",
+            Self::Resolved => "resolved",
+            Self::Muted => "muted",
+            Self::Unmuted => "unmuted",
+            Self::Acknowledged => "acknowledged",
+            Self::Escalated => "escalated",
+        }
+    }
+
+    /// Whether the lifecycle says it, and so takes it as a fact. The others are about who is to be disturbed, and change
+    /// no state.
+    pub fn is_of_lifecycle(self) -> bool {
+        match self {
+            Self::Changed | Self::Renotified | Self::Withdrawn | Self::Resolved => true,
+            Self::Muted | Self::Unmuted | Self::Acknowledged | Self::Escalated => false,
         }
     }
 
@@ -164,6 +197,15 @@ pub struct Range {
     pub closed_us: i64,
 }
 
+/// What operators said of an alert: the windows from which on it counts.
+#[derive(Debug, Clone, Default)]
+pub struct Interventions {
+    /// It is seen to: no need to say again that it fires, until it recovers.
+    pub acknowledged: BTreeSet<i64>,
+    /// It is closed, and fires again only after its condition did not hold.
+    pub resolved: BTreeSet<i64>,
+}
+
 /// Decides what is to be published, in order.
 ///
 /// `before` is the machine as the facts before the range leave it, `facts` are those in the range, the highest
@@ -173,6 +215,7 @@ pub fn decide(
     before: &Machine,
     facts: &BTreeMap<i64, Fact>,
     range: Range,
+    interventions: &Interventions,
     mut seen: impl FnMut(i64) -> Seen,
 ) -> Vec<Decided> {
     let mut machine = before.clone();
@@ -188,7 +231,7 @@ pub fn decide(
                 machine.take(terms, window_us, &fact.transition);
             }
         } else {
-            if let Some(transition) = machine.step(terms, window_us, shown) {
+            if let Some(transition) = machine.step(terms, window_us, shown, interventions) {
                 found.insert(window_us, transition);
             }
             if facts.contains_key(&window_us) {

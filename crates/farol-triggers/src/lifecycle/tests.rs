@@ -46,6 +46,7 @@ fn seen(letter: char) -> Seen {
 struct Published {
     facts: BTreeMap<i64, Fact>,
     messages: Vec<Decided>,
+    interventions: Interventions,
 }
 
 impl Published {
@@ -56,9 +57,15 @@ impl Published {
             horizon_us: horizon * MINUTE,
             closed_us: letters.len() as i64 * MINUTE,
         };
-        let decided = decide(terms, &Machine::new(), &self.facts, range, |window_us| {
-            seen(letters[(window_us / MINUTE) as usize])
-        });
+        let said = &self.interventions;
+        let decided = decide(
+            terms,
+            &Machine::new(),
+            &self.facts,
+            range,
+            said,
+            |window_us| seen(letters[(window_us / MINUTE) as usize]),
+        );
         for one in &decided {
             let fact = Fact {
                 transition: one.transition,
@@ -90,6 +97,8 @@ fn told(decided: &[Decided]) -> String {
             Cause::Changed => "",
             Cause::Renotified => "+",
             Cause::Withdrawn => "-",
+            Cause::Resolved => "/",
+            other => panic!("the lifecycle does not say {other:?}"),
         };
         let minute = decided.window_us / MINUTE;
         format!(
@@ -221,6 +230,65 @@ fn history_stays_as_it_was_published() {
     );
 }
 
+fn interventions(acknowledged: &[i64], resolved: &[i64]) -> Interventions {
+    let windows = |minutes: &[i64]| minutes.iter().map(|minute| minute * MINUTE).collect();
+    Interventions {
+        acknowledged: windows(acknowledged),
+        resolved: windows(resolved),
+    }
+}
+
+#[test]
+fn what_is_acknowledged_is_not_said_again_until_it_recovers() {
+    let again = Terms {
+        renotify_us: Some(2 * MINUTE),
+        ..terms()
+    };
+    let mut published = Published {
+        interventions: interventions(&[2], &[]),
+        ..Published::default()
+    };
+    assert_eq!(
+        told(&published.decide(&again, "!!!!!!!.!!!", 0)),
+        "0:alert 2:+alert 7:recovered 8:alert 10:+alert",
+        "what was said of its window stays"
+    );
+    assert!(published.decide(&again, "!!!!!!!.!!!", 0).is_empty());
+}
+
+#[test]
+fn what_is_resolved_fires_again_only_after_its_condition_did_not_hold() {
+    let mut published = Published::default();
+    published.decide(&terms(), "!!!", 0);
+    published.interventions = interventions(&[], &[2]);
+    assert_eq!(told(&published.decide(&terms(), "!!!", 0)), "2:/recovered");
+    assert_eq!(told(&published.decide(&terms(), "!!!!?!", 0)), "");
+    assert_eq!(
+        told(&published.decide(&terms(), "!!!!?!.", 0)),
+        "6:ok",
+        "that it is over is said"
+    );
+    assert_eq!(told(&published.decide(&terms(), "!!!!?!.!", 0)), "7:alert");
+    assert!(published.decide(&terms(), "!!!!?!.!", 0).is_empty());
+    // At the window that fired, as a higher revision of it.
+    let mut at_once = Published::default();
+    at_once.decide(&terms(), ".!", 0);
+    at_once.interventions = interventions(&[], &[1]);
+    assert_eq!(told(&at_once.decide(&terms(), ".!", 0)), "1:/recovered^1");
+    // What does not fire is not resolved.
+    let mut fine = Published {
+        interventions: interventions(&[], &[1]),
+        ..Published::default()
+    };
+    assert_eq!(told(&fine.decide(&terms(), "...!", 0)), "3:alert");
+}
+
+fn any_interventions() -> impl Strategy<Value = Interventions> {
+    let windows = || prop::collection::vec(0..30_i64, 0..4);
+    (windows(), windows())
+        .prop_map(|(acknowledged, resolved)| interventions(&acknowledged, &resolved))
+}
+
 fn any_terms() -> impl Strategy<Value = Terms> {
     let no_data = prop_oneof![Just(NoData::Keep), Just(NoData::Ok), Just(NoData::Alert)];
     let renotify = prop_oneof![Just(None), (1..4_i64).prop_map(|n| Some(n * MINUTE))];
@@ -243,13 +311,14 @@ proptest! {
     #[test]
     fn late_data_ends_where_punctual_data_does(
         terms in any_terms(),
+        said in any_interventions(),
         looks in prop::collection::vec(prop::collection::vec(prop::char::range('0', '5'), 1..12), 1..5),
         last in prop::collection::vec(prop::char::range('0', '5'), 12),
     ) {
         let letters = |digits: &[char]| -> String {
             digits.iter().map(|digit| ['!', 'W', '.', '?', '~', ' '][digit.to_digit(10).unwrap_or(0) as usize]).collect()
         };
-        let mut published = Published::default();
+        let mut published = Published { interventions: said.clone(), ..Published::default() };
         let mut longest = 0;
         for look in &looks {
             // What is closed stays closed.
@@ -263,7 +332,7 @@ proptest! {
         let windows = letters(&last);
         published.decide(&terms, &windows, 0);
         prop_assert!(published.decide(&terms, &windows, 0).is_empty());
-        let mut punctual = Published::default();
+        let mut punctual = Published { interventions: said, ..Published::default() };
         punctual.decide(&terms, &windows, 0);
         let stands = |published: &Published| -> Vec<(i64, Transition)> {
             let facts = published.facts.iter().map(|(window, fact)| (*window, fact.transition));
@@ -275,16 +344,16 @@ proptest! {
 
     /// Looking at every version, or only at the last one of several, when nothing is late: the same.
     #[test]
-    fn a_restart_decides_the_same(terms in any_terms(), digits in prop::collection::vec(0..6_usize, 1..15), stops in prop::collection::vec(1..15_usize, 0..4)) {
+    fn a_restart_decides_the_same(terms in any_terms(), said in any_interventions(), digits in prop::collection::vec(0..6_usize, 1..15), stops in prop::collection::vec(1..15_usize, 0..4)) {
         let windows: String = digits.iter().map(|digit| ['!', 'W', '.', '?', '~', ' '][*digit]).collect();
-        let mut stopped = Published::default();
+        let mut stopped = Published { interventions: said.clone(), ..Published::default() };
         let mut stops: Vec<usize> = stops.into_iter().filter(|stop| *stop < windows.len()).collect();
         stops.sort_unstable();
         for stop in stops {
             stopped.decide(&terms, &windows[..stop], 0);
         }
         stopped.decide(&terms, &windows, 0);
-        let mut straight = Published::default();
+        let mut straight = Published { interventions: said, ..Published::default() };
         straight.decide(&terms, &windows, 0);
         prop_assert_eq!(stopped.messages, straight.messages);
     }
@@ -292,7 +361,7 @@ proptest! {
     /// As time goes by, windows become history and the rows that led to them are not read any more. What was published
     /// of the others does not change by that.
     #[test]
-    fn nothing_is_said_anew_because_time_went_by(terms in any_terms(), digits in prop::collection::vec(0..7_usize, 1..30), age in 1..9_i64) {
+    fn nothing_is_said_anew_because_time_went_by(terms in any_terms(), said in any_interventions(), digits in prop::collection::vec(0..7_usize, 1..30), age in 1..9_i64) {
         let letters: Vec<char> = digits.iter().map(|digit| ['!', '!', 'W', '.', '?', '~', ' '][*digit]).collect();
         let windows: String = letters.iter().collect();
         let mut facts: BTreeMap<i64, Fact> = BTreeMap::new();
@@ -306,12 +375,12 @@ proptest! {
             }
             let range = Range { start_us, horizon_us, closed_us: closed * MINUTE };
             let recent = facts.range(start_us..).map(|(window_us, fact)| (*window_us, *fact)).collect();
-            for one in decide(&terms, &before, &recent, range, |window_us| seen(letters[(window_us / MINUTE) as usize])) {
+            for one in decide(&terms, &before, &recent, range, &said, |window_us| seen(letters[(window_us / MINUTE) as usize])) {
                 facts.insert(one.window_us, Fact { transition: one.transition, revision: one.revision });
                 messages.push(one);
             }
         }
-        let mut straight = Published::default();
+        let mut straight = Published { interventions: said, ..Published::default() };
         straight.decide(&terms, &windows, 0);
         prop_assert_eq!(messages, straight.messages);
     }

@@ -22,6 +22,7 @@ use farol_jobs::time::{floor, now_us};
 use farol_lake::{Lake, Marks, Table};
 
 use crate::action::{Action, Evidence, Message};
+use crate::attention::Acknowledgements;
 use crate::book::Book;
 use crate::error::TriggerError;
 use crate::evidence::evidence_of;
@@ -80,6 +81,16 @@ impl EventRules {
         for book in &mut self.books {
             book.book.resume(marks);
         }
+    }
+
+    /// Takes over what operators said of alerts.
+    pub fn hear(&mut self, said: &Arc<Acknowledgements>) {
+        self.books.iter_mut().for_each(|book| book.book.hear(said));
+    }
+
+    /// How far each rule is.
+    pub fn books(&self) -> impl Iterator<Item = &Book> {
+        self.books.iter().map(|book| &book.book)
     }
 
     /// What is to be published of rows that are new, and the marks that say so. A rule that fails stops no other.

@@ -80,6 +80,7 @@ impl Check<'_> {
                 None => None,
             },
             runbook: written.runbook.clone(),
+            attention: self.attention(written)?,
         };
         self.windows(Some(&written.when), rule.lookback_us(), window_us)?;
         Some(only_used(rule, &all))
@@ -211,7 +212,7 @@ impl Check<'_> {
         Some(severities)
     }
 
-    fn severity(&mut self, word: &Spanned<String>) -> Option<Severity> {
+    pub(super) fn severity(&mut self, word: &Spanned<String>) -> Option<Severity> {
         let known = Severity::parse(&word.value);
         if known.is_none() {
             let help = suggestion(&word.value, Severity::ALL.map(Severity::as_str));

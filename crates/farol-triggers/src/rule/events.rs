@@ -181,6 +181,7 @@ impl Check<'_> {
                 None => None,
             },
             runbook: written.runbook.clone(),
+            attention: self.attention(written)?,
         };
         Some(EventRule {
             rule: Arc::new(rule),

@@ -29,6 +29,18 @@ pub(super) struct RuleFile {
     pub max_alerts: Option<Spanned<u64>>,
     pub action: Option<Spanned<String>>,
     pub runbook: Option<String>,
+    #[serde(default)]
+    pub muted_by: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub escalate: Vec<EscalateEntry>,
+}
+
+/// A level of an escalation.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EscalateEntry {
+    pub after: Spanned<String>,
+    pub severity: Option<Spanned<String>>,
 }
 
 /// A severity, or several with conditions.

@@ -12,11 +12,11 @@ use farol_jobs::{DefinitionError, Segment, suggestion};
 use serde_json::Value as Json;
 use serde_saphyr::Spanned;
 
-use super::Severity;
 use super::catalog::Catalog;
 use super::check::Check;
 use super::file::{RuleFile, read};
 use super::place::Source;
+use super::{Attention, Severity};
 use crate::condition::{Columns, Condition, Past, PastTerm, Type, Value};
 
 /// What such a rule is on.
@@ -49,6 +49,8 @@ pub struct FindingRule {
     pub severities: Vec<(Option<Condition>, Severity)>,
     /// Where a person reads what to do.
     pub runbook: Option<String>,
+    /// Who is to be disturbed by its alerts.
+    pub attention: Attention,
     /// The names of a finding's values, in the order of a row.
     columns: Vec<String>,
 }
@@ -177,6 +179,7 @@ impl Check<'_> {
             when,
             severities,
             runbook: written.runbook.clone(),
+            attention: self.attention(written)?,
             columns: columns.columns.into_iter().map(|(name, _)| name).collect(),
         })
     }

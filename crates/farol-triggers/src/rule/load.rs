@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use farol_jobs::DefinitionError;
 
+use super::attention;
 use super::catalog::Catalog;
 use super::check::understand;
 use super::file::read;
 use super::place::Source;
 use super::shipped::SHIPPED;
-use super::{EventRule, FindingRule, Rule, warn};
+use super::{Attention, EventRule, FindingRule, Rule, warn};
 use super::{events, findings};
 
 /// How the files of shipped rules are named in messages.
@@ -75,6 +76,19 @@ impl Rules {
         Some(DefinitionError { message, ..place })
     }
 
+    /// Who is to be disturbed by the alerts of each rule, by its name.
+    pub fn attention(&self) -> impl Iterator<Item = (&str, &Attention)> {
+        let on_jobs = self
+            .iter()
+            .map(|rule| (rule.name.as_str(), &rule.attention));
+        let on_findings = self
+            .on_findings()
+            .map(|rule| (rule.name.as_str(), &rule.attention));
+        let on_events = self.on_events().map(|rule| &rule.rule);
+        let on_events = on_events.map(|rule| (rule.name.as_str(), &rule.attention));
+        on_jobs.chain(on_findings).chain(on_events)
+    }
+
     /// Their names.
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<_> = self
@@ -128,6 +142,7 @@ pub fn load(sources: &Sources, catalog: &Catalog) -> Result<Rules, Vec<Definitio
         }
         Err(error) => errors.push(error),
     }
+    errors.extend(attention::mistakes(&texts));
     let mut rules = Rules::default();
     for (name, (file, text)) in texts {
         let source = Source {

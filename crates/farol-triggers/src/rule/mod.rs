@@ -4,6 +4,7 @@
 //! NAME.yaml ──▶ file (places kept) ──▶ checked against the catalog of jobs ──▶ Rule
 //! ```
 
+mod attention;
 mod catalog;
 mod check;
 pub(crate) mod events;
@@ -101,6 +102,37 @@ pub struct Rule {
     pub renotify_us: Option<i64>,
     /// Where a person reads what to do.
     pub runbook: Option<String>,
+    /// Who is to be disturbed by its alerts.
+    pub attention: Attention,
+}
+
+/// Who is to be disturbed by a rule's alerts, and how that grows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Attention {
+    /// Rules whose alerts mute those of this one, where their segments agree.
+    pub muted_by: Vec<String>,
+    /// What becomes of an alert that nobody sees to, the soonest first.
+    pub escalate: Vec<Escalation>,
+}
+
+impl Attention {
+    /// The levels of the escalation by the names of a rule's file, `after` in seconds.
+    pub fn escalate_json(&self) -> serde_json::Value {
+        let level = |level: &Escalation| {
+            let severity = level.severity.map(Severity::as_str);
+            serde_json::json!({"after_seconds": level.after_us / 1_000_000, "severity": severity})
+        };
+        self.escalate.iter().map(level).collect()
+    }
+}
+
+/// A level of an escalation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Escalation {
+    /// How long the alert has fired since people were first notified of it, in microseconds.
+    pub after_us: i64,
+    /// How bad it is from then on, at least; `None`: as the rule says.
+    pub severity: Option<Severity>,
 }
 
 /// What a rule says of one window of one segment.

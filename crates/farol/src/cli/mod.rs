@@ -1,6 +1,7 @@
 //! The command line as it is typed. Each command's arguments are a struct here and its work a module
 //! of its own; nothing below reads the command line again.
 
+mod alerts;
 mod detectors;
 mod jobs;
 mod lake;
@@ -15,6 +16,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::emit::EmitArgs;
 use crate::simulate::SimulateArgs;
 
+pub use alerts::{AlertCommand, AlertSayArgs, SilenceAddArgs, SilenceCommand, SilenceExpireArgs};
 pub use detectors::{DetectCommand, DetectExplainArgs, DetectRunArgs};
 pub use jobs::{JobCommand, JobNewArgs, JobRecomputeArgs, JobRunArgs};
 pub use lake::{DlqCommand, DlqFilter, LakeCommand, ResetTo, TopicsCommand};
@@ -106,6 +108,12 @@ pub enum Command {
     /// Look at rules, which turn measures into alerts; see when one would have fired
     #[command(subcommand)]
     Trigger(TriggerCommand),
+    /// Look at alerts: what fires, the story of one; acknowledge or resolve it
+    #[command(subcommand)]
+    Alert(AlertCommand),
+    /// Mute alerts for a time, such as while something is maintained
+    #[command(subcommand)]
+    Silence(SilenceCommand),
     /// Look after the tables
     #[command(subcommand)]
     Lake(LakeCommand),

@@ -1,5 +1,6 @@
 //! The commands. Each takes the [`crate::context::Context`] and its arguments and says how it ended.
 
+pub mod alert;
 pub mod broker;
 pub mod check;
 pub mod completions;
@@ -11,6 +12,7 @@ pub mod lake;
 mod offsets;
 mod roles;
 pub mod run;
+pub mod silence;
 pub mod sql;
 pub mod status;
 pub mod tail;

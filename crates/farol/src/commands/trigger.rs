@@ -3,6 +3,7 @@
 mod score;
 mod simulated;
 
+use farol_triggers::attention::replay::attended;
 use farol_triggers::condition::Condition;
 use farol_triggers::replay::{Replay, replay};
 use farol_triggers::rule::Severity;
@@ -29,25 +30,28 @@ async fn list(context: &Context) -> anyhow::Result<Exit> {
     if context.json {
         for (rule, status) in rules.iter().zip(&status) {
             output::json(&json!({
-                "name": rule.name, "description": rule.description, "on": rule.job,
-                "window_seconds": rule.window_us / 1_000_000, "by": rule.by, "when": rule.when.text(),
-                "recover_when": rule.recover_when.as_ref().map(Condition::text),
-                "for_windows": rule.hold_windows, "severity": severities(&rule.severities), "runbook": rule.runbook,
-                "version": status.version, "evaluated_to": status.evaluated_to,
-            }))?;
+                    "name": rule.name, "description": rule.description, "on": rule.job,
+                    "window_seconds": rule.window_us / 1_000_000, "by": rule.by, "when": rule.when.text(),
+                    "recover_when": rule.recover_when.as_ref().map(Condition::text),
+                    "for_windows": rule.hold_windows, "severity": severities(&rule.severities), "runbook": rule.runbook,
+            "muted_by": rule.attention.muted_by, "escalate": rule.attention.escalate_json(),
+                    "version": status.version, "evaluated_to": status.evaluated_to,
+                }))?;
         }
         for rule in rules.on_findings() {
             output::json(&json!({
-                "name": rule.name, "description": rule.description, "on": "findings", "by": rule.by,
-                "when": rule.when.text(), "severity": severities(&rule.severities), "runbook": rule.runbook,
-            }))?;
+                    "name": rule.name, "description": rule.description, "on": "findings", "by": rule.by,
+                    "when": rule.when.text(), "severity": severities(&rule.severities), "runbook": rule.runbook,
+            "muted_by": rule.attention.muted_by, "escalate": rule.attention.escalate_json(),
+                }))?;
         }
         for rule in rules.on_events() {
             output::json(&json!({
-                "name": rule.rule.name, "description": rule.rule.description, "on": rule.table, "by": rule.rule.by,
-                "when": rule.when, "fires": rule.rule.when.text(), "within_seconds": rule.within_us / 1_000_000,
-                "max_alerts": rule.max_alerts, "severity": severities(&rule.rule.severities), "runbook": rule.rule.runbook,
-            }))?;
+                    "name": rule.rule.name, "description": rule.rule.description, "on": rule.table, "by": rule.rule.by,
+                    "when": rule.when, "fires": rule.rule.when.text(), "within_seconds": rule.within_us / 1_000_000,
+                    "max_alerts": rule.max_alerts, "severity": severities(&rule.rule.severities), "runbook": rule.rule.runbook,
+            "muted_by": rule.rule.attention.muted_by, "escalate": rule.rule.attention.escalate_json(),
+                }))?;
         }
         return Ok(Exit::Done);
     }
@@ -119,7 +123,9 @@ async fn test(context: &Context, arguments: &TriggerTestArgs) -> anyhow::Result<
                 "give --from and --to: rules on single events have no incidents to be simulated",
             ));
         };
-        let replay = on_events::replay(&context.lake().await?, rule, from_us, to_us).await?;
+        let lake = context.lake().await?;
+        let replay = on_events::replay(&lake, rule, from_us, to_us).await?;
+        let replay = attended(&lake, &jobs, &rules, &arguments.rule, replay).await?;
         return show(context, &replay);
     }
     let rule = rules
@@ -136,6 +142,7 @@ async fn test(context: &Context, arguments: &TriggerTestArgs) -> anyhow::Result<
     };
     let lake = context.lake().await?;
     let replay = replay(&lake, &jobs, rule, from_us, to_us).await?;
+    let replay = attended(&lake, &jobs, &rules, &arguments.rule, replay).await?;
     show(context, &replay)
 }
 
@@ -158,9 +165,14 @@ fn show(context: &Context, replay: &Replay) -> anyhow::Result<Exit> {
         rows.push(vec![
             body["window_start"].as_str().unwrap_or("-").to_owned(),
             action.segment.clone(),
+            action.transition.cause.as_str().to_owned(),
             action.transition.previous.as_str().to_owned(),
             action.transition.state.as_str().to_owned(),
-            action.transition.severity.as_str().to_owned(),
+            body["severity"].as_str().unwrap_or("-").to_owned(),
+            body["payload"]["muted"]["by"]
+                .as_str()
+                .unwrap_or("-")
+                .to_owned(),
             evidence["measure"].as_str().unwrap_or("-").to_owned(),
             shown(&evidence["value"]),
             shown(&evidence["threshold"]),
@@ -169,9 +181,11 @@ fn show(context: &Context, replay: &Replay) -> anyhow::Result<Exit> {
     let header = [
         "window",
         "segment",
+        "cause",
         "from",
         "to",
         "severity",
+        "muted by",
         "measure",
         "value",
         "threshold",

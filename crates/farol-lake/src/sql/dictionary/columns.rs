@@ -68,6 +68,8 @@ fn own(table: &str, column: &str) -> &'static str {
     match table {
         "actions" => action(column),
         "findings" => finding(column),
+        "silences" => silence(column),
+        "acknowledgements" => acknowledgement(column),
         "dead_letters" => dead_letter(column),
         super::DATA_DICTIONARY => entry(column),
         _ => computed(column),
@@ -199,14 +201,49 @@ fn action(column: &str) -> &'static str {
         "revision" => {
             "How often what was said of this window was changed by late data; the highest counts."
         }
-        "cause" => "Why it was said. Known values: changed, renotified, withdrawn.",
+        "cause" => {
+            "Why it was said. Known values: changed, renotified, withdrawn, resolved, muted, unmuted, acknowledged, escalated."
+        }
         "state" => {
             "The alert's state from then on. Known values: ok, warning, alert, no_data, recovered."
         }
         "previous_state" => "The state before.",
         "since" => "When the state began.",
-        "severity" => "How bad it is. Known values: info, warning, critical.",
+        "severity" => {
+            "How bad it is by the rule; the message of an alert that was escalated may say more. Known values: info, warning, critical."
+        }
         "body" => "The message as it is published: JSON with its evidence.",
+        _ => "",
+    }
+}
+
+fn silence(column: &str) -> &'static str {
+    match column {
+        "silence_id" => "The silence: all its rows share it.",
+        "revision" => "0 when it is written, 1 when it is ended early; the highest counts.",
+        "matchers" => {
+            "Which alerts it is about, a JSON object: rule (a pattern), severity (a list), segment (patterns by name)."
+        }
+        "starts_at" => "It mutes windows that end from then on.",
+        "ends_at" => "It mutes windows that end before.",
+        "comment" => "Why, in the operator's words.",
+        "written_by" => "Who wrote this row.",
+        "written_at" => "When this row was written.",
+        _ => "",
+    }
+}
+
+fn acknowledgement(column: &str) -> &'static str {
+    match column {
+        "acknowledgement_id" => "This row.",
+        "alert_id" => "The alert that it is about.",
+        "kind" => "What was said. Known values: acknowledged, resolved.",
+        "window_start" => {
+            "The alert's last evaluated window when it was said: from there on it counts."
+        }
+        "comment" => "What else the operator said.",
+        "written_by" => "Who said it.",
+        "written_at" => "When it was said.",
         _ => "",
     }
 }

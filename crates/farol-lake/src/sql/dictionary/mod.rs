@@ -23,7 +23,7 @@ use farol_events::Kind;
 use super::views::{self, Header, VIEWS, View};
 use super::{DEAD_LETTERS, functions, open_dead_letters};
 use crate::joined::Joined;
-use crate::spec::{ACTIONS, FINDINGS, TableSpec};
+use crate::spec::{ACKNOWLEDGEMENTS, ACTIONS, FINDINGS, SILENCES, TableSpec};
 
 pub use columns::{described, unit};
 pub use types::type_name;
@@ -159,6 +159,8 @@ fn stored() -> Vec<(&'static str, TableSpec)> {
         (DEAD_LETTERS, TableSpec::dead_letters()),
         (ACTIONS, TableSpec::actions()),
         (FINDINGS, TableSpec::findings()),
+        (SILENCES, TableSpec::silences()),
+        (ACKNOWLEDGEMENTS, TableSpec::acknowledgements()),
     ];
     let joined = Joined::ALL.map(|joined| (joined.table(), joined.spec()));
     raw.into_iter().chain(joined).chain(own).collect()

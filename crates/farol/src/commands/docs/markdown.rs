@@ -8,7 +8,7 @@ use farol_jobs::{Better, Job, Mode};
 use farol_lake::sql::dictionary::{Relation, RelationColumn};
 use farol_triggers::Rule;
 use farol_triggers::condition::Condition;
-use farol_triggers::rule::{EventRule, FindingRule, Severity};
+use farol_triggers::rule::{Attention, EventRule, FindingRule, Severity};
 
 use crate::config::Span;
 
@@ -209,6 +209,7 @@ fn finding_rule(text: &mut String, rule: &FindingRule) {
     let _ = writeln!(text, "* fires when {}", condition(&rule.when));
     let _ = writeln!(text, "* recovers when all of them are over");
     severities(text, &rule.severities);
+    attention(text, &rule.attention);
     if let Some(runbook) = &rule.runbook {
         let _ = writeln!(text, "* runbook: {runbook}");
     }
@@ -233,6 +234,7 @@ fn event_rule(text: &mut String, rule: &EventRule) {
         condition(&counted.when)
     );
     severities(text, &counted.severities);
+    attention(text, &counted.attention);
     if let Some(runbook) = &counted.runbook {
         let _ = writeln!(text, "* runbook: {runbook}");
     }
@@ -244,6 +246,18 @@ fn severities(text: &mut String, severities: &[(Option<Condition>, Severity)]) {
             .as_ref()
             .map_or_else(String::new, |when| format!(" when {}", condition(when)));
         let _ = writeln!(text, "* severity {}{when}", severity.as_str());
+    }
+}
+
+fn attention(text: &mut String, attention: &Attention) {
+    if !attention.muted_by.is_empty() {
+        let muted_by: Vec<_> = attention.muted_by.iter().map(|rule| code(rule)).collect();
+        let _ = writeln!(text, "* muted by {}", muted_by.join(", "));
+    }
+    for level in &attention.escalate {
+        let after = Span(Duration::from_micros(level.after_us.unsigned_abs()));
+        let severity = level.severity.map_or("said again", Severity::as_str);
+        let _ = writeln!(text, "* after {after} that nobody acknowledges: {severity}");
     }
 }
 
@@ -265,6 +279,7 @@ fn rule(text: &mut String, rule: &Rule) {
         let _ = writeln!(text, "* recovers when {}", condition(recovers));
     }
     severities(text, &rule.severities);
+    attention(text, &rule.attention);
     if let Some(runbook) = &rule.runbook {
         let _ = writeln!(text, "* runbook: {runbook}");
     }

@@ -107,6 +107,7 @@ fn finding_rule(rule: &FindingRule) -> Value {
     json!({
         "name": rule.name, "description": rule.description, "on": "findings", "by": rule.by,
         "when": rule.when.text(), "severity": severities(&rule.severities), "runbook": rule.runbook,
+        "muted_by": rule.attention.muted_by, "escalate": rule.attention.escalate_json(),
     })
 }
 
@@ -115,6 +116,7 @@ fn event_rule(rule: &EventRule) -> Value {
         "name": rule.rule.name, "description": rule.rule.description, "on": rule.table, "by": rule.rule.by,
         "when": rule.when, "fires": rule.rule.when.text(), "within_seconds": rule.within_us / 1_000_000,
         "severity": severities(&rule.rule.severities), "runbook": rule.rule.runbook,
+        "muted_by": rule.rule.attention.muted_by, "escalate": rule.rule.attention.escalate_json(),
     })
 }
 
@@ -124,5 +126,6 @@ fn rule(rule: &Rule) -> Value {
         "window_seconds": rule.window_us / 1_000_000, "by": rule.by, "when": rule.when.text(),
         "recover_when": rule.recover_when.as_ref().map(Condition::text), "for_windows": rule.hold_windows,
         "severity": severities(&rule.severities), "runbook": rule.runbook,
+        "muted_by": rule.attention.muted_by, "escalate": rule.attention.escalate_json(),
     })
 }
