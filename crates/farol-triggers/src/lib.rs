@@ -11,6 +11,7 @@
 //! * [`service`] steps: reads what is new, decides, commits; [`run`] plays it as a role.
 //! * `evidence` is what supports a decision: what was compared, and the traces that show it.
 //! * `on_findings` makes alerts of what detectors found.
+//! * [`budget`] tells what is spent of what may be, and what gateways enforce.
 //! * `job_failure` tells of jobs that fail, as no rule can.
 //! * [`action`](mod@action) is what is decided, with its evidence and its message; `outbox` keeps it in the lake.
 //! * [`publisher`] sends the outbox to Kafka, in order, each action once.
@@ -18,6 +19,7 @@
 
 pub mod action;
 mod book;
+pub mod budget;
 mod catalog;
 mod closing;
 pub mod condition;

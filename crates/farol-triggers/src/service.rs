@@ -16,6 +16,7 @@ use farol_lake::{ACTIONS, Commit, Lake, LakeError, Marks, Outcome, Step, Table, 
 
 use crate::action::{Action, action};
 use crate::book::Book;
+use crate::budget::{self, BUDGET};
 use crate::closing::{closed, due, everything, present};
 use crate::error::TriggerError;
 use crate::evidence::evidence;
@@ -58,6 +59,7 @@ pub struct Service {
     inputs: Inputs,
     failures: JobFailures,
     on_findings: FindingRules,
+    budgets: budget::Books,
     /// The number of the first action that was not read.
     read_to: i64,
     /// The marks of the `actions` table, as the facts were read; `None`: they are to be read.
@@ -94,6 +96,7 @@ impl Service {
             inputs: Inputs::default(),
             failures: JobFailures::default(),
             on_findings: FindingRules::new(rules),
+            budgets: budget::Books::new(&rules.budgets),
             read_to: 0,
             marks: None,
         })
@@ -122,9 +125,10 @@ impl Service {
         let marks = self.actions.marks(MARKS).await?;
         // Rows are only ever added, in the order of their numbers: those that were read stay as they are.
         for action in outbox::read(&self.actions, self.read_to, None).await? {
-            self.take(&action);
+            self.take(&action)?;
         }
         self.on_findings.forget();
+        self.budgets.forget();
         for book in &mut self.books {
             book.stale = true;
             let closed = marks.get(&closed_id(&book.rule)).copied();
@@ -134,8 +138,12 @@ impl Service {
         Ok(marks)
     }
 
-    fn take(&mut self, action: &Action) {
+    fn take(&mut self, action: &Action) -> Result<(), TriggerError> {
         self.read_to = self.read_to.max(action.sequence + 1);
+        // A budget may have the name of a rule.
+        if action.kind == BUDGET {
+            return self.budgets.take(action);
+        }
         self.failures.take(action);
         self.on_findings.take(action);
         let book = self
@@ -145,6 +153,7 @@ impl Service {
         if let Some(book) = book {
             book.publish(action);
         }
+        Ok(())
     }
 
     async fn decide(&mut self, marks: &Marks, closing: Closing) -> Result<Decisions, TriggerError> {
@@ -204,6 +213,12 @@ impl Service {
             .decide(&self.lake, marks, self.max_age_us)
             .await?;
         decisions.actions.extend(found);
+        decisions.marks.extend(moved);
+        let (told, moved) = self
+            .budgets
+            .decide(&self.lake, &self.jobs, &mut self.partials, marks, closing)
+            .await?;
+        decisions.actions.extend(told);
         decisions.marks.extend(moved);
         let next = marks.get(NEXT_ACTION).copied().unwrap_or(0);
         for (place, action) in decisions.actions.iter_mut().enumerate() {
@@ -303,7 +318,8 @@ impl Service {
                 book.failure.as_ref()?.reason
             ))
         };
-        self.books.iter().filter_map(told).collect()
+        let of_rules = self.books.iter().filter_map(told);
+        of_rules.chain(self.budgets.failed()).collect()
     }
 
     async fn commit(
@@ -361,7 +377,7 @@ impl Service {
                 revision = action.revision,
                 "decided"
             );
-            self.take(action);
+            self.take(action)?;
         }
         Ok(Stepped::Advanced {
             actions: decisions.actions.len(),

@@ -12,6 +12,7 @@ use super::file::read;
 use super::findings;
 use super::place::Source;
 use super::{FindingRule, Rule};
+use crate::budget::Budgets;
 
 /// The rules that are part of Farol: name, YAML.
 const SHIPPED: [(&str, &str); 3] = [
@@ -52,6 +53,8 @@ pub struct Sources {
 pub struct Rules {
     on_jobs: BTreeMap<String, Arc<Rule>>,
     on_findings: BTreeMap<String, Arc<FindingRule>>,
+    /// The budgets that are in effect beside them.
+    pub budgets: Budgets,
 }
 
 impl Rules {

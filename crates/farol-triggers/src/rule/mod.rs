@@ -18,6 +18,7 @@ pub use findings::FindingRule;
 #[cfg(test)]
 pub(crate) use load::understand_text;
 pub use load::{Rules, Sources, load};
+pub(crate) use place::Source;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
