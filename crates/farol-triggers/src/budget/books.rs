@@ -125,7 +125,13 @@ impl Books {
 
     /// Why budgets do not count what they should.
     pub fn failed(&self) -> impl Iterator<Item = String> {
-        let told = |book: &Book| Some(format!("budget {}: {}", book.budget.name, book.failure.as_ref()?));
+        let told = |book: &Book| {
+            Some(format!(
+                "budget {}: {}",
+                book.budget.name,
+                book.failure.as_ref()?
+            ))
+        };
         self.books.iter().filter_map(told)
     }
 
@@ -164,13 +170,12 @@ impl Books {
             let tables = book.tables(&looks);
             let told = book.decide(clock, &tables, ACTIONS_MAX - actions.len());
             if !told.is_empty() {
-                let versions = tables.iter().map(|(name, version)| {
-                    (version_id(&book.budget.name, name), *version)
-                });
+                let versions = tables
+                    .iter()
+                    .map(|(name, version)| (version_id(&book.budget.name, name), *version));
                 // A mark only grows; a table that was made anew begins at 0 again.
-                let grown = versions.filter(|(id, version)| {
-                    marks.get(id).is_none_or(|known| known < version)
-                });
+                let grown = versions
+                    .filter(|(id, version)| marks.get(id).is_none_or(|known| known < version));
                 moved.extend(grown);
             }
             actions.extend(told);
@@ -203,7 +208,10 @@ impl Books {
         jobs: &Jobs,
         partials: &mut Partials,
     ) -> Result<Looks, TriggerError> {
-        let sources = self.books.iter().flat_map(|book| book.budget.source.reads());
+        let sources = self
+            .books
+            .iter()
+            .flat_map(|book| book.budget.source.reads());
         let names: BTreeSet<_> = sources.map(|(job, _)| *job).collect();
         let mut looks = Looks::new();
         for name in names {
@@ -275,14 +283,24 @@ impl Books {
         let mut places = Vec::new();
         let mut reading = Vec::new();
         for (place, book) in self.books.iter_mut().enumerate() {
-            if book.budget.source.reads().iter().any(|(name, _)| *name == job) {
+            if book
+                .budget
+                .source
+                .reads()
+                .iter()
+                .any(|(name, _)| *name == job)
+            {
                 places.push(place);
                 reading.push((book.budget.as_ref(), &mut book.usage));
             }
         }
         let full = add(rows, job, &mut reading).await?;
         for place in full {
-            let by = self.books[places[place]].budget.by.clone().unwrap_or_default();
+            let by = self.books[places[place]]
+                .budget
+                .by
+                .clone()
+                .unwrap_or_default();
             let failure = format!(
                 "`{by}` has more than {SEGMENTS_MAX} values; what the others spend is not counted"
             );
@@ -304,7 +322,8 @@ impl Book {
         // A drain may have opened a period ahead of the watermark; a job's replacement may take the watermark back.
         let told = self.facts.values().filter_map(|facts| {
             let (span, _) = facts.state()?;
-            let is_own = !self.budget.is_rolling() && self.budget.period_at(span.start_us) == Some(*span);
+            let is_own =
+                !self.budget.is_rolling() && self.budget.period_at(span.start_us) == Some(*span);
             is_own.then_some(span.start_us)
         });
         let as_of_us = as_of_us.max(since_us).max(told.max())?;
@@ -317,7 +336,9 @@ impl Book {
     fn tables(&self, looks: &Looks) -> Vec<(String, i64)> {
         let reads = self.budget.source.reads().iter();
         let looks = reads.filter_map(|(job, _)| looks.get(job));
-        looks.map(|look| (look.table_name.clone(), look.version)).collect()
+        looks
+            .map(|look| (look.table_name.clone(), look.version))
+            .collect()
     }
 
     /// What is to be told of the segments that are due, at most so much.
@@ -332,7 +353,9 @@ impl Book {
             }
             if let Some(from_us) = usage_from_us(&self.budget, clock) {
                 self.usage.forget_before(from_us);
-                self.facts.values_mut().for_each(|facts| facts.forget_before(from_us));
+                self.facts
+                    .values_mut()
+                    .for_each(|facts| facts.forget_before(from_us));
             }
         } else {
             self.due.extend(touched);
@@ -351,7 +374,11 @@ impl Book {
                 previous: Some(previous.unwrap_or(Status::Ok)),
             };
             let decided = decide(&self.budget, &segment, &self.usage, facts, clock);
-            actions.extend(decided.iter().map(|one| action(&self.budget, one, &grounds)));
+            actions.extend(
+                decided
+                    .iter()
+                    .map(|one| action(&self.budget, one, &grounds)),
+            );
         }
         actions
     }

@@ -173,7 +173,11 @@ impl Budget {
             .map(|(name, value)| (name, Some(value.clone())));
         let by = self.by.iter().zip(segment.0.iter().cloned());
         for (name, value) in own.chain(by) {
-            let place = if self.tags.contains(name) { &mut tags } else { &mut all };
+            let place = if self.tags.contains(name) {
+                &mut tags
+            } else {
+                &mut all
+            };
             place.insert(name.clone(), value.map_or(Value::Null, Value::String));
         }
         if !tags.is_empty() {

@@ -101,7 +101,10 @@ pub fn forecast(input: &Input<'_>) -> Option<Forecast> {
     reached.sort_unstable();
     let at = |share: f64| {
         let place = (share * (PATHS - 1) as f64).round() as usize;
-        reached.get(place).copied().filter(|hour| *hour != usize::MAX)
+        reached
+            .get(place)
+            .copied()
+            .filter(|hour| *hour != usize::MAX)
     };
     let spent = reached.iter().filter(|hour| **hour != usize::MAX).count();
     let tail = (1.0 - COVERAGE) / 2.0;
@@ -141,7 +144,9 @@ fn days(past: &[f64]) -> Option<(Vec<Day>, [f64; WEEK], Method)> {
     };
     let total = |day: &Day| day.hours.iter().sum::<f64>();
     let mean = |days: &mut dyn Iterator<Item = &Day>| {
-        let (sum, count) = days.fold((0.0, 0_u32), |(sum, count), day| (sum + total(day), count + 1));
+        let (sum, count) = days.fold((0.0, 0_u32), |(sum, count), day| {
+            (sum + total(day), count + 1)
+        });
         (sum / f64::from(count.max(1)), count)
     };
     let mut means = [0.0; WEEK];
@@ -224,7 +229,11 @@ mod tests {
         for day in 0..days {
             let level = if day % WEEK >= 5 { 40.0 } else { 100.0 } * noise.sample(random);
             for hour in 0..HOURS {
-                let share = if (8..20).contains(&hour) { 0.07 } else { 0.16 / 12.0 };
+                let share = if (8..20).contains(&hour) {
+                    0.07
+                } else {
+                    0.16 / 12.0
+                };
                 hours.push(level * share * noise.sample(random));
             }
         }
@@ -265,7 +274,12 @@ mod tests {
 
     #[test]
     fn the_interval_holds_the_truth_at_its_stated_rate() {
-        for (history, left, ahead) in [(56, 900.0, 28), (28, 900.0, 28), (28, 1_700.0, 21), (21, 500.0, 14)] {
+        for (history, left, ahead) in [
+            (56, 900.0, 28),
+            (28, 900.0, 28),
+            (28, 1_700.0, 21),
+            (21, 500.0, 14),
+        ] {
             let held = coverage(history, left, ahead);
             // 600 runs at 0.8 have a standard error of 0.016.
             assert!(
@@ -315,7 +329,11 @@ mod tests {
         };
         let level = forecast(&input).expect("enough days");
         assert_eq!(level.median, None);
-        let calendar = forecast(&Input { leaving: &[], ..input }).expect("enough days");
+        let calendar = forecast(&Input {
+            leaving: &[],
+            ..input
+        })
+        .expect("enough days");
         assert_eq!(calendar.median, Some(10));
     }
 }

@@ -204,7 +204,8 @@ impl Facts {
 
     /// Forgets periods that ended before a time: they are judged no more.
     pub fn forget_before(&mut self, time_us: i64) {
-        self.thresholds.retain(|(span, _), _| span.end_us >= time_us);
+        self.thresholds
+            .retain(|(span, _), _| span.end_us >= time_us);
         self.statements.retain(|span, _| span.end_us >= time_us);
         self.states.retain(|span, _| span.end_us >= time_us);
     }
@@ -396,10 +397,7 @@ fn crossings(told: &mut Vec<Told>, facts: &Facts, span: Span, standing: &Standin
 }
 
 /// What was told of the thresholds of a period.
-fn of_span(
-    facts: &Facts,
-    span: Span,
-) -> impl Iterator<Item = (&(Span, Threshold), &(i64, bool))> {
+fn of_span(facts: &Facts, span: Span) -> impl Iterator<Item = (&(Span, Threshold), &(i64, bool))> {
     let least = Threshold {
         percent: 0,
         action: Enforcement::NotifyTeam,

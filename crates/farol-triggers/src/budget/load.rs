@@ -61,8 +61,13 @@ impl Budgets {
         self.0.get(name)
     }
 
-    /// One budget alone.
-    pub(super) fn only(budget: Arc<Budget>) -> Self {
+    /// One of them alone; `None` where there is none of that name.
+    pub fn only(&self, name: &str) -> Option<Self> {
+        self.get(name).cloned().map(Self::of)
+    }
+
+    /// One budget.
+    pub(super) fn of(budget: Arc<Budget>) -> Self {
         Self([(budget.name.clone(), budget)].into())
     }
 
@@ -113,8 +118,7 @@ pub fn load(dir: &Path, builtin: bool, jobs: &Jobs) -> Result<Budgets, Vec<Defin
 
 /// The user's file; `None` where there is none.
 fn own(path: &Path) -> Result<Option<String>, DefinitionError> {
-    let unreadable =
-        |error: std::io::Error| whole_file(path, format!("cannot read it: {error}"));
+    let unreadable = |error: std::io::Error| whole_file(path, format!("cannot read it: {error}"));
     match std::fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(unreadable(error)),
@@ -230,9 +234,12 @@ impl Check<'_> {
 
     fn name(&mut self, name: &Spanned<String>) {
         let text = &name.value;
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+        let plain =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
         if text.is_empty() || text.len() > NAME_BYTES_MAX || !text.bytes().all(plain) {
-            let message = format!("`{text}` is not a name: small letters, digits, `-` and `_`, at most {NAME_BYTES_MAX} of them");
+            let message = format!(
+                "`{text}` is not a name: small letters, digits, `-` and `_`, at most {NAME_BYTES_MAX} of them"
+            );
             self.wrong(name, message, None);
         }
     }
@@ -240,7 +247,8 @@ impl Check<'_> {
     fn currency(&mut self, currency: &Spanned<String>) {
         let code = &currency.value;
         if code.len() != 3 || !code.bytes().all(|byte| byte.is_ascii_uppercase()) {
-            let message = format!("`{code}` is not a currency; write its three letters, such as USD");
+            let message =
+                format!("`{code}` is not a currency; write its three letters, such as USD");
             self.wrong(currency, message, None);
         }
     }
@@ -251,7 +259,11 @@ impl Check<'_> {
         };
         Spend::parse(&word.value).unwrap_or_else(|| {
             let known = Spend::ALL.map(Spend::as_str);
-            let message = format!("there is no source `{}`; there are {}", word.value, known.join(", "));
+            let message = format!(
+                "there is no source `{}`; there are {}",
+                word.value,
+                known.join(", ")
+            );
             let help = Some(suggestion(&word.value, known));
             self.wrong(word, message, help);
             Spend::Calls
@@ -272,7 +284,11 @@ impl Check<'_> {
         if word.value == "rolling" {
             let Some(length) = &written.length else {
                 let message = "a rolling period needs its `length`";
-                self.wrong(word, message, Some("write such as `length: 30d`".to_owned()));
+                self.wrong(
+                    word,
+                    message,
+                    Some("write such as `length: 30d`".to_owned()),
+                );
                 return None;
             };
             let length_us = self.read(length, duration::parse_us(&length.value))?;
@@ -280,7 +296,9 @@ impl Check<'_> {
                 || length_us < HOUR_US
                 || length_us > ROLLING_DAYS_MAX * 24 * HOUR_US
             {
-                let message = format!("a rolling period is of whole hours, from one hour to {ROLLING_DAYS_MAX} days");
+                let message = format!(
+                    "a rolling period is of whole hours, from one hour to {ROLLING_DAYS_MAX} days"
+                );
                 self.wrong(length, message, None);
                 return None;
             }
@@ -300,7 +318,10 @@ impl Check<'_> {
             "monthly" => "1 month",
             other => {
                 let known = ["daily", "weekly", "monthly", "rolling"];
-                let message = format!("there is no period `{other}`; there are {}", known.join(", "));
+                let message = format!(
+                    "there is no period `{other}`; there are {}",
+                    known.join(", ")
+                );
                 let help = Some(suggestion(other, known));
                 self.wrong(word, message, help);
                 return None;
@@ -325,7 +346,10 @@ impl Check<'_> {
             let Some(action) = Enforcement::parse(&one.action.value) else {
                 let known = Enforcement::ALL.map(Enforcement::as_str);
                 let word = &one.action.value;
-                let message = format!("there is no action `{word}`; there are {}", known.join(", "));
+                let message = format!(
+                    "there is no action `{word}`; there are {}",
+                    known.join(", ")
+                );
                 let help = Some(suggestion(word, known));
                 self.wrong(&one.action, message, help);
                 continue;
@@ -388,27 +412,36 @@ impl Check<'_> {
         let mut found = Vec::new();
         for (name, partials) in source.reads() {
             let Some(job) = self.jobs.get(name).cloned() else {
-                let message = format!("source `{}` reads the job `{name}`, and there is none", source.as_str());
+                let message = format!(
+                    "source `{}` reads the job `{name}`, and there is none",
+                    source.as_str()
+                );
                 let help = "set `pipelines.builtin: true`, or add a job of that name".to_owned();
                 self.wrong(at, message, Some(help));
                 return None;
             };
             if job.mode().is_recompute() {
-                let message = format!("job `{name}` computes windows anew; budgets add up what jobs append");
+                let message =
+                    format!("job `{name}` computes windows anew; budgets add up what jobs append");
                 self.wrong(at, message, None);
                 return None;
             }
             for partial in *partials {
-                let is_money = |data_type: &DataType| matches!(data_type, DataType::Decimal128(_, SCALE));
+                let is_money =
+                    |data_type: &DataType| matches!(data_type, DataType::Decimal128(_, SCALE));
                 let known = job.partials().iter().find(|known| known.name == *partial);
                 if !known.is_some_and(|known| is_money(&known.data_type)) {
-                    let message = format!("job `{name}` has no partial `{partial}` that is a decimal with {SCALE} digits after the point");
+                    let message = format!(
+                        "job `{name}` has no partial `{partial}` that is a decimal with {SCALE} digits after the point"
+                    );
                     self.wrong(at, message, None);
                     return None;
                 }
             }
             if !job.segments().iter().any(|segment| segment == CURRENCY) {
-                let message = format!("job `{name}` does not keep currencies apart; amounts of different ones are never added");
+                let message = format!(
+                    "job `{name}` does not keep currencies apart; amounts of different ones are never added"
+                );
                 self.wrong(at, message, None);
                 return None;
             }
@@ -463,7 +496,9 @@ impl Check<'_> {
             }
             let names = job.segments().iter().map(String::as_str);
             let help = if is_tag {
-                Some(format!("it is a tag: write `tags: {{{name}: …}}` in a scope, `{TAG}{name}` for `by`"))
+                Some(format!(
+                    "it is a tag: write `tags: {{{name}: …}}` in a scope, `{TAG}{name}` for `by`"
+                ))
             } else if name == CURRENCY {
                 Some("the currency is a key of its own".to_owned())
             } else {

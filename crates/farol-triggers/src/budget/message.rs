@@ -70,7 +70,10 @@ pub(crate) fn action(budget: &Budget, decision: &Decision, grounds: &Grounds<'_>
         let withdrawn = transition.cause == Cause::Withdrawn;
         set("threshold_percent", json!(threshold.percent));
         set("action", json!(threshold.action.as_str()));
-        set("state", json!(if withdrawn { "withdrawn" } else { "crossed" }));
+        set(
+            "state",
+            json!(if withdrawn { "withdrawn" } else { "crossed" }),
+        );
     }
     let evidence = json!({
         "measure": "cost",
@@ -259,7 +262,11 @@ fn thresholds(standing: &Standing) -> Value {
 
 fn tables(tables: &[(String, i64)]) -> Value {
     let pairs = tables.iter();
-    Value::Object(pairs.map(|(name, version)| (name.clone(), json!(version))).collect())
+    Value::Object(
+        pairs
+            .map(|(name, version)| (name.clone(), json!(version)))
+            .collect(),
+    )
 }
 
 /// The query that gives what was spent in a period.
@@ -276,7 +283,9 @@ pub fn sql(budget: &Budget, segment: &Segment, span: Span) -> String {
     }
     conditions.push_str(&segment.to_sql(&budget.by_names()));
     let parts = budget.source.reads().iter().map(|(job, partials)| {
-        let sums = partials.iter().map(|partial| format!("coalesce(sum({partial}), 0)"));
+        let sums = partials
+            .iter()
+            .map(|partial| format!("coalesce(sum({partial}), 0)"));
         let sums = sums.collect::<Vec<_>>().join(" + ");
         format!("(SELECT {sums} FROM {job} WHERE {conditions})")
     });
@@ -296,16 +305,20 @@ pub(crate) struct Told {
 
 /// Reads a row of the table.
 pub(crate) fn told(action: &Action) -> Result<Told, TriggerError> {
-    let unknown = |what: &str| {
-        TriggerError::Actions(format!("action {} has {what}", action.action_id))
-    };
-    let body: Value = serde_json::from_str(&action.body).map_err(|error| unknown(&error.to_string()))?;
+    let unknown =
+        |what: &str| TriggerError::Actions(format!("action {} has {what}", action.action_id));
+    let body: Value =
+        serde_json::from_str(&action.body).map_err(|error| unknown(&error.to_string()))?;
     let payload = &body["payload"];
     let text = |name: &str| {
         let text = payload[name].as_str();
         text.ok_or_else(|| unknown(&format!("no `{name}`")))
     };
-    let money = |name: &str| text(name)?.parse::<Money>().map_err(|error| unknown(&error));
+    let money = |name: &str| {
+        text(name)?
+            .parse::<Money>()
+            .map_err(|error| unknown(&error))
+    };
     let mut thresholds = Vec::new();
     for one in payload["thresholds"].as_array().into_iter().flatten() {
         let threshold = threshold_of(&one["percent"], &one["action"]);
@@ -358,7 +371,11 @@ pub(crate) fn segment_of(budget: &Budget, scope: &str) -> Option<Segment> {
     let segment = match &budget.by {
         None => Segment(Vec::new()),
         Some(by) => {
-            let place = if budget.tags.contains(by) { &written["tags"] } else { &written };
+            let place = if budget.tags.contains(by) {
+                &written["tags"]
+            } else {
+                &written
+            };
             Segment(vec![match place.get(by)? {
                 Value::Null => None,
                 value => Some(value.as_str()?.to_owned()),

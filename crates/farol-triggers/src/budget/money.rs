@@ -83,7 +83,9 @@ impl FromStr for Money {
             return Err(wrong());
         }
         if part.len() > SCALE.unsigned_abs().into() {
-            return Err(format!("`{text}` has more than {SCALE} digits after the point"));
+            return Err(format!(
+                "`{text}` has more than {SCALE} digits after the point"
+            ));
         }
         let whole: i128 = whole.parse().map_err(|_| wrong())?;
         let part: i128 = format!("{part:0<12}").parse().map_err(|_| wrong())?;
@@ -102,11 +104,32 @@ mod tests {
 
     #[test]
     fn amounts_are_read_and_written_to_the_last_digit() {
-        for text in ["0", "1", "-3.5", "0.000000000001", "999999999999.999999999999"] {
-            assert_eq!(text.parse::<Money>().map(|money| money.to_string()), Ok(text.to_owned()));
+        for text in [
+            "0",
+            "1",
+            "-3.5",
+            "0.000000000001",
+            "999999999999.999999999999",
+        ] {
+            assert_eq!(
+                text.parse::<Money>().map(|money| money.to_string()),
+                Ok(text.to_owned())
+            );
         }
-        assert_eq!("1.50".parse::<Money>().map(|money| money.to_string()), Ok("1.5".to_owned()));
-        for text in ["", ".5", "1e3", "1,5", "0.0000000000001", "1000000000001", "NaN", "--1"] {
+        assert_eq!(
+            "1.50".parse::<Money>().map(|money| money.to_string()),
+            Ok("1.5".to_owned())
+        );
+        for text in [
+            "",
+            ".5",
+            "1e3",
+            "1,5",
+            "0.0000000000001",
+            "1000000000001",
+            "NaN",
+            "--1",
+        ] {
             assert!(text.parse::<Money>().is_err(), "{text}");
         }
     }
@@ -116,7 +139,10 @@ mod tests {
         let money = |text: &str| text.parse::<Money>().expect("an amount");
         assert!(money("80").reaches(80, money("100")));
         assert!(!money("79.999999999999").reaches(80, money("100")));
-        assert_eq!(money("99.999999999999").basis_points_of(money("100")), 9_999);
+        assert_eq!(
+            money("99.999999999999").basis_points_of(money("100")),
+            9_999
+        );
         assert_eq!(money("-0.01").basis_points_of(money("100")), -1);
     }
 }

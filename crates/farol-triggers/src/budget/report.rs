@@ -81,7 +81,7 @@ pub async fn foresee(
             known: budgets.names(),
         });
     };
-    let one = Budgets::only(budget.clone());
+    let one = Budgets::of(budget.clone());
     let shown = status(lake, jobs, &one).await?;
     // The same spend by the hour: a rolling budget's steps.
     let days = i64::try_from(DAYS_MAX).unwrap_or(i64::MAX);
@@ -93,7 +93,7 @@ pub async fn foresee(
         },
         ..budget.as_ref().clone()
     });
-    let mut books = Books::new(&Budgets::only(by_hour.clone()));
+    let mut books = Books::new(&Budgets::of(by_hour.clone()));
     books.standings(lake, jobs, &Marks::new()).await?;
     let Some(book) = books.books.first() else {
         return Ok(Vec::new());
@@ -123,7 +123,9 @@ fn foresee_one(shown: &Shown, by_hour: &Budget, usage: &Usage, from_us: i64) -> 
         usage.of(by_hour, &shown.segment, Span { start_us, end_us })
     };
     let days = i64::try_from(DAYS_MAX).unwrap_or(i64::MAX);
-    let hours = (0..days * 24).rev().map(|back| of_hour(from_us - (back + 1) * HOUR_US).to_f64());
+    let hours = (0..days * 24)
+        .rev()
+        .map(|back| of_hour(from_us - (back + 1) * HOUR_US).to_f64());
     // Before its first spend it was not there yet.
     let past: Vec<f64> = hours.skip_while(|amount| *amount == 0.0).collect();
     // The hour that is open is simulated whole, so what it has spent is given back.
@@ -133,13 +135,18 @@ fn foresee_one(shown: &Shown, by_hour: &Budget, usage: &Usage, from_us: i64) -> 
         Period::Calendar(_) => ((shown.span.end_us - from_us) / HOUR_US, Vec::new()),
         Period::Rolling { length_us, .. } => {
             let hours = length_us / HOUR_US;
-            let leaving = (0..hours).map(|hour| of_hour(from_us - length_us + hour * HOUR_US).to_f64());
+            let leaving =
+                (0..hours).map(|hour| of_hour(from_us - length_us + hour * HOUR_US).to_f64());
             (hours, leaving.collect())
         }
     };
     forecast::forecast(&Input {
         past: &past,
-        left: if shown.standing.used >= shown.standing.limit { 0.0 } else { left },
+        left: if shown.standing.used >= shown.standing.limit {
+            0.0
+        } else {
+            left
+        },
         hours: usize::try_from(hours).unwrap_or(0),
         leaving: &leaving,
         seed: from_us.unsigned_abs(),
@@ -155,13 +162,18 @@ impl Books {
         marks: &Marks,
     ) -> Result<Vec<Shown>, TriggerError> {
         let mut partials = crate::look::Partials::default();
-        let clocks = self.read_for_report(lake, jobs, &mut partials, marks).await?;
+        let clocks = self
+            .read_for_report(lake, jobs, &mut partials, marks)
+            .await?;
         let mut shown = Vec::new();
         let nothing = Facts::default();
         for (book, clock) in self.books.iter().zip(clocks) {
             let Some(clock) = clock else { continue };
-            let mut segments: BTreeMap<Segment, ()> =
-                book.usage.segments().map(|segment| (segment.clone(), ())).collect();
+            let mut segments: BTreeMap<Segment, ()> = book
+                .usage
+                .segments()
+                .map(|segment| (segment.clone(), ()))
+                .collect();
             if book.budget.by.is_none() {
                 segments.insert(Segment(Vec::new()), ());
             }

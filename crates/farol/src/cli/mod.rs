@@ -1,6 +1,7 @@
 //! The command line as it is typed. Each command's arguments are a struct here and its work a module
 //! of its own; nothing below reads the command line again.
 
+mod budgets;
 mod detectors;
 mod jobs;
 mod lake;
@@ -15,6 +16,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::emit::EmitArgs;
 use crate::simulate::SimulateArgs;
 
+pub use budgets::{BudgetCommand, BudgetForecastArgs, BudgetShowArgs};
 pub use detectors::{DetectCommand, DetectExplainArgs, DetectRunArgs};
 pub use jobs::{JobCommand, JobNewArgs, JobRecomputeArgs, JobRunArgs};
 pub use lake::{DlqCommand, DlqFilter, LakeCommand, ResetTo, TopicsCommand};
@@ -106,6 +108,9 @@ pub enum Command {
     /// Look at rules, which turn measures into alerts; see when one would have fired
     #[command(subcommand)]
     Trigger(TriggerCommand),
+    /// Look at budgets: what is spent, by whom, and when a limit will be
+    #[command(subcommand)]
+    Budget(BudgetCommand),
     /// Look after the tables
     #[command(subcommand)]
     Lake(LakeCommand),

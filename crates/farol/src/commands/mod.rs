@@ -1,6 +1,7 @@
 //! The commands. Each takes the [`crate::context::Context`] and its arguments and says how it ended.
 
 pub mod broker;
+pub mod budget;
 pub mod check;
 pub mod completions;
 pub mod detect;
