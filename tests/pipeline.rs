@@ -7,6 +7,8 @@ mod harness;
 mod backlog;
 #[path = "pipeline/bad_input.rs"]
 mod bad_input;
+#[path = "pipeline/budgets.rs"]
+mod budgets;
 #[path = "pipeline/calendars.rs"]
 mod calendars;
 #[path = "pipeline/catalogue.rs"]
