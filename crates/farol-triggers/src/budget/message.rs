@@ -117,7 +117,10 @@ pub(crate) fn removal(last: &Told, budget: &str, scope: &str) -> Action {
         transition: Transition {
             cause: Cause::Changed,
             state: State::Ok,
-            previous: State::Ok,
+            previous: last.payload["status"]
+                .as_str()
+                .and_then(Status::parse)
+                .map_or(State::Ok, state_of),
             severity: Severity::Info,
             since_us: last.span.start_us,
         },
@@ -194,11 +197,6 @@ impl Row<'_> {
 
 /// A decision in the columns that the table has for alerts.
 fn transition(decision: &Decision, previous: Option<Status>) -> Transition {
-    let state_of = |status: Status| match status {
-        Status::Ok | Status::Removed => State::Ok,
-        Status::Warning => State::Warning,
-        Status::Exhausted => State::Alert,
-    };
     let (cause, state, previous, severity) = match &decision.said {
         Said::Threshold {
             threshold,
@@ -231,6 +229,15 @@ fn transition(decision: &Decision, previous: Option<Status>) -> Transition {
         previous,
         severity,
         since_us: decision.span.start_us,
+    }
+}
+
+/// How bad a budget is, in the words that the table has for alerts.
+fn state_of(status: Status) -> State {
+    match status {
+        Status::Ok | Status::Removed => State::Ok,
+        Status::Warning => State::Warning,
+        Status::Exhausted => State::Alert,
     }
 }
 
