@@ -4,6 +4,8 @@ mod harness;
 
 #[path = "crash/acceptance.rs"]
 mod acceptance;
+#[path = "crash/budgets.rs"]
+mod budgets;
 #[path = "crash/detectors.rs"]
 mod detectors;
 #[path = "crash/failpoints.rs"]

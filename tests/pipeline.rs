@@ -9,6 +9,8 @@ mod attention;
 mod backlog;
 #[path = "pipeline/bad_input.rs"]
 mod bad_input;
+#[path = "pipeline/budgets.rs"]
+mod budgets;
 #[path = "pipeline/calendars.rs"]
 mod calendars;
 #[path = "pipeline/catalogue.rs"]

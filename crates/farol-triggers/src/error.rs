@@ -18,6 +18,14 @@ pub enum TriggerError {
         /// The names that there are.
         known: Vec<String>,
     },
+    /// There is no such budget.
+    #[error("there is no budget `{name}`; there are {}", if .known.is_empty() { "none".to_owned() } else { .known.join(", ") })]
+    UnknownBudget {
+        /// The name that was given.
+        name: String,
+        /// The names that there are.
+        known: Vec<String>,
+    },
     /// The lake could not be read or written.
     #[error(transparent)]
     Lake(#[from] LakeError),

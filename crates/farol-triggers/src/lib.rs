@@ -12,6 +12,7 @@
 //! * [`attention`] is who is to be disturbed by it: silences, dependencies between rules, acknowledgement, escalation.
 //! * `evidence` is what supports a decision: what was compared, and the traces that show it.
 //! * `on_findings` makes alerts of what detectors found, [`on_events`] of single rows of a table.
+//! * [`budget`] tells what is spent of what may be, and what gateways enforce.
 //! * `job_failure` tells of jobs that fail and `ingest_stall` of input that is not read, as no rule can.
 //! * [`action`](mod@action) is what is decided, with its evidence and its message; `outbox` keeps it in the lake.
 //! * [`publisher`] sends the outbox to Kafka, in order, each action once.
@@ -20,6 +21,7 @@
 pub mod action;
 pub mod attention;
 mod book;
+pub mod budget;
 mod catalog;
 mod closing;
 pub mod condition;

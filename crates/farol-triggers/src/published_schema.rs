@@ -6,11 +6,16 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
-use crate::action::{Evidence, action};
+use crate::action::{Action, Evidence, action};
+use crate::budget::definition::{Enforcement, Period, Rollover, Spend, Threshold};
+use crate::budget::ledger::{Decision, Said, Standing, Status};
+use crate::budget::message::Grounds;
+use crate::budget::{self, Budget, Money};
 use crate::condition::Compared;
 use crate::lifecycle::{Cause, Decided, State, Transition};
 use crate::rule::{Catalog, Job, Rule, Severity, understand_text};
 use farol_jobs::segment::Segment;
+use farol_jobs::{Grain, TimeZone};
 
 const RULE: &str = "name: error-rate-high\non: performance\nby: [service, environment]\n\
     when: error_rate > 2 * baseline('7 days', error_rate) AND requests >= 20\nseverity: critical\n\
@@ -130,6 +135,154 @@ fn schema() -> Value {
     schema
 }
 
+/// A threshold of a budget that was crossed, in full.
+fn full_budget() -> Value {
+    serde_json::from_str(&budget_action("threshold").body).expect("JSON")
+}
+
+/// What a budget says of a day of which 12.5 of 10 USD are spent.
+fn budget_action(what: &str) -> Action {
+    let threshold = |percent, action| Threshold { percent, action };
+    let (block, notify) = (
+        threshold(100, Enforcement::BlockRequests),
+        threshold(80, Enforcement::NotifyTeam),
+    );
+    let money = |text: &str| text.parse::<Money>().expect("an amount");
+    let budget = Budget {
+        name: "assistant-daily".to_owned(),
+        description: None,
+        scope: vec![
+            ("service".to_owned(), "assistant".to_owned()),
+            ("team".to_owned(), "blue".to_owned()),
+        ],
+        by: Some("model".to_owned()),
+        tags: vec!["team".to_owned()],
+        limit: money("10"),
+        currency: "USD".to_owned(),
+        period: Period::Calendar(Grain::parse("1 day", TimeZone::UTC).expect("a day")),
+        period_name: "daily",
+        time_zone: TimeZone::UTC,
+        thresholds: vec![notify, block],
+        rollover: Rollover::None,
+        source: Spend::Calls,
+        file: "budgets.yaml".to_owned(),
+    };
+    let standing = Standing {
+        limit: money("10"),
+        used: money("12.500000000001"),
+        thresholds: vec![(notify, true), (block, true)],
+    };
+    let said = match what {
+        "threshold" => Said::Threshold {
+            threshold: block,
+            withdrawn: false,
+            standing,
+        },
+        "state" => Said::State(standing),
+        _ => Said::Statement(standing),
+    };
+    let start_us = 1_767_225_600_000_000;
+    let decision = Decision {
+        segment: Segment(vec![Some("gpt-4o".to_owned())]),
+        span: budget.period_at(start_us).expect("a day"),
+        revision: 0,
+        said,
+    };
+    let grounds = Grounds {
+        as_of_us: start_us + 40_000_000_000,
+        tables: &[("partials/spend".to_owned(), 412)],
+        previous: None,
+    };
+    budget::message::action(&budget, &decision, &grounds)
+}
+
+/// The names that only a threshold's payload has.
+const OF_A_THRESHOLD: [&str; 3] = ["action", "state", "threshold_percent"];
+
+fn budget_schema() -> Value {
+    let text = || json!({"type": "string"});
+    let time = || json!({"type": "string", "format": "date-time"});
+    let money = || json!({"type": "string", "pattern": "^-?[0-9]+(\\.[0-9]{1,12})?$"});
+    let actions = Enforcement::ALL.map(Enforcement::as_str);
+    let scope = said(
+        json!({"type": "object", "additionalProperties": {"type": ["string", "null", "object"]}}),
+        "what it is about: columns and their values, tags below `tags`; null: what has none",
+    );
+    let threshold = object(&json!({
+        "percent": said(json!({"type": "integer"}), "per cent of the limit"),
+        "action": said(json!({"enum": actions}), "what is done when that is spent"),
+        "crossed": said(json!({"type": "boolean"}), "whether it is"),
+    }));
+    let mut payload = object(&json!({
+        "type": said(json!({"enum": ["threshold", "state", "statement"]}), "threshold: one was crossed, or is withdrawn; state: what the open period has come to; statement: what a closed period has come to"),
+        "budget": said(text(), "its name"),
+        "scope": scope.clone(),
+        "period": said(json!({"enum": ["daily", "weekly", "monthly", "rolling"]}), "how time is cut"),
+        "period_start": said(time(), "when the period begins"),
+        "period_end": said(time(), "when it ends; that instant is not in it"),
+        "time_zone": said(text(), "whose calendar"),
+        "limit": said(money(), "what may be spent in the period, with what rolled over"),
+        "currency": said(text(), "what amounts are in; others are not counted"),
+        "used": said(money(), "what was spent, to the last digit"),
+        "used_percent": said(json!({"type": "number"}), "its part of the limit, rounded down to hundredths"),
+        "status": said(json!({"enum": Status::ALL.map(Status::as_str)}), "ok; warning: a threshold is crossed; exhausted: the limit is spent; removed: the budget is no more"),
+        "thresholds": said(json!({"type": "array", "items": threshold}), "every threshold of the budget"),
+        "enforce": said(json!({"enum": ["none", "switch_to_cheaper_model", "block_requests"]}), "what a gateway does, of a state"),
+        "as_of": said(time(), "how far event time was: the watermark"),
+        "threshold_percent": said(json!({"type": "integer"}), "of a threshold: which"),
+        "action": said(json!({"enum": actions}), "of a threshold: what is done"),
+        "state": said(json!({"enum": ["crossed", "withdrawn"]}), "of a threshold: withdrawn where late costs, an adjustment or an edit took the sum under it"),
+    }));
+    let required = payload["required"].as_array_mut().expect("names");
+    required.retain(|name| !OF_A_THRESHOLD.iter().any(|own| name == own));
+    let nothing = || json!({"type": "null"});
+    let evidence = object(&json!({
+        "measure": said(json!({"const": "cost"}), "what is added up"),
+        "value": said(money(), "the sum"),
+        "threshold": said(json!({"type": ["string", "null"]}), "the amount at which the threshold is reached"),
+        "baseline": nothing(),
+        "samples": said(json!({"type": "array", "items": text()}), "none: a sum is of all calls"),
+        "sql": said(json!({"type": ["string", "null"]}), "a query that gives the sum"),
+        "tables": said(json!({"type": "object", "additionalProperties": {"type": "integer"}}), "the tables that were read, and their versions"),
+    }));
+    let mut schema = object(&json!({
+        "action_id": said(text(), "the same decision has the same id; nothing is published twice under one"),
+        "kind": said(json!({"const": "budget"}), "what the payload is"),
+        "rule": said(text(), "the budget"),
+        "segment": scope,
+        "window_start": said(time(), "the period"),
+        "window_end": time(),
+        "revision": said(json!({"type": "integer", "minimum": 0}), "higher each time that it is said anew"),
+        "severity": said(json!({"enum": Severity::ALL.map(Severity::as_str)}), "block_requests is critical, notify_team info, the others warning"),
+        "evidence": said(evidence, "so that a person can look for themselves"),
+        "runbook": nothing(),
+        "payload": payload,
+    }));
+    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    schema["title"] = json!("Farol budget");
+    schema
+}
+
+#[test]
+fn budgets_are_as_the_schema_says() {
+    for what in ["threshold", "state", "statement"] {
+        let action = budget_action(what);
+        let body = serde_json::from_str(&action.body).expect("JSON");
+        let mut found = Vec::new();
+        faults(&budget_schema(), &body, "budget", &mut found);
+        assert_eq!(found, [""; 0]);
+        let told = budget::message::told(&action).expect("its own words");
+        assert_eq!(told.payload["type"], json!(what));
+    }
+    let removed = budget::message::told(&budget_action("state")).expect("its own words");
+    let removal = budget::message::removal(&removed, "assistant-daily", "{}");
+    let body = serde_json::from_str(&removal.body).expect("JSON");
+    let mut found = Vec::new();
+    faults(&budget_schema(), &body, "budget", &mut found);
+    assert_eq!(found, [""; 0]);
+    assert_eq!(body["payload"]["enforce"], json!("none"));
+}
+
 fn held(file: &str, value: &Value) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../../schemas")
@@ -154,6 +307,7 @@ fn faults(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
         "integer" => value.is_i64(),
         "null" => value.is_null(),
         "array" => value.is_array(),
+        "boolean" => value.is_boolean(),
         "object" => value.is_object(),
         other => panic!("the type {other}"),
     };
@@ -199,6 +353,8 @@ fn faults(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
 fn the_files_are_those_of_the_code() {
     held("alert.schema.json", &schema());
     held("examples/alert.full.json", &full());
+    held("budget.schema.json", &budget_schema());
+    held("examples/budget.full.json", &full_budget());
 }
 
 #[test]

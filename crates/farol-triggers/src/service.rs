@@ -17,6 +17,7 @@ use farol_lake::{ACTIONS, Commit, Lake, Marks, Outcome, Step, Table, TableSpec};
 use crate::action::{Action, action};
 use crate::attention::{Attending, depths, watermark_of};
 use crate::book::Book;
+use crate::budget::{self, BUDGET};
 use crate::closing::{closed, due, everything, present};
 use crate::error::TriggerError;
 use crate::evidence::evidence;
@@ -64,6 +65,7 @@ pub struct Service {
     on_findings: FindingRules,
     on_events: EventRules,
     attending: Attending,
+    budgets: budget::Books,
     /// The number of the first action that was not read.
     read_to: i64,
     /// The marks of the `actions` table, as the facts were read; `None`: they are to be read.
@@ -108,6 +110,7 @@ impl Service {
             on_findings: FindingRules::new(rules),
             on_events: EventRules::new(rules),
             attending: Attending::new(rules),
+            budgets: budget::Books::new(&rules.budgets),
             read_to: 0,
             marks: None,
         })
@@ -136,10 +139,11 @@ impl Service {
         let marks = self.actions.marks(MARKS).await?;
         // Rows are only ever added, in the order of their numbers: those that were read stay as they are.
         for action in outbox::read(&self.actions, self.read_to, None).await? {
-            self.take(&action);
+            self.take(&action)?;
         }
         self.on_findings.forget();
         self.on_events.forget(&marks);
+        self.budgets.forget();
         for book in &mut self.books {
             book.resume(&marks);
         }
@@ -147,11 +151,15 @@ impl Service {
         Ok(marks)
     }
 
-    fn take(&mut self, action: &Action) {
+    fn take(&mut self, action: &Action) -> Result<(), TriggerError> {
         self.read_to = self.read_to.max(action.sequence + 1);
+        // A budget may have the name of a rule.
+        if action.kind == BUDGET {
+            return self.budgets.take(action);
+        }
         self.attending.take(action);
         if !action.transition.cause.is_of_lifecycle() {
-            return;
+            return Ok(());
         }
         self.failures.take(action);
         self.stalls.take(action);
@@ -164,6 +172,7 @@ impl Service {
         if let Some(book) = book {
             book.publish(action);
         }
+        Ok(())
     }
 
     async fn decide(&mut self, marks: &Marks, closing: Closing) -> Result<Decisions, TriggerError> {
@@ -229,6 +238,12 @@ impl Service {
         decisions.marks.extend(moved);
         let books = self.books.iter().chain(self.on_events.books());
         decisions.actions = self.attending.attend(books, decisions.actions);
+        let (told, moved) = self
+            .budgets
+            .decide(&self.lake, &self.jobs, &mut self.partials, marks, closing)
+            .await?;
+        decisions.actions.extend(told);
+        decisions.marks.extend(moved);
         let next = marks.get(NEXT_ACTION).copied().unwrap_or(0);
         for (place, action) in decisions.actions.iter_mut().enumerate() {
             action.sequence = next + place as i64;
@@ -321,8 +336,9 @@ impl Service {
 
     /// Rules that could not be evaluated when they were last tried, and why.
     pub fn failed(&self) -> Vec<String> {
-        let on_jobs = self.books.iter().filter_map(Book::failed);
-        on_jobs.chain(self.on_events.failed()).collect()
+        let of_rules = self.books.iter().filter_map(Book::failed);
+        let of_rules = of_rules.chain(self.on_events.failed());
+        of_rules.chain(self.budgets.failed()).collect()
     }
 
     async fn commit(
@@ -380,7 +396,7 @@ impl Service {
                 revision = action.revision,
                 "decided"
             );
-            self.take(action);
+            self.take(action)?;
         }
         Ok(Stepped::Advanced {
             actions: decisions.actions.len(),

@@ -97,8 +97,20 @@ pub fn load_rules(config: &Config, jobs: &Jobs) -> Result<Rules, farol_triggers:
         dir: config.pipelines.dir.clone(),
         builtin: config.pipelines.builtin,
     };
-    farol_triggers::load(&sources, &farol_triggers::catalog(jobs))
-        .map_err(farol_triggers::TriggerError::Rules)
+    let rules = farol_triggers::load(&sources, &farol_triggers::catalog(jobs));
+    let budgets = farol_triggers::budget::load(&sources.dir, sources.builtin, jobs);
+    match (rules, budgets) {
+        (Ok(mut rules), Ok(budgets)) => {
+            rules.budgets = budgets;
+            Ok(rules)
+        }
+        (rules, budgets) => {
+            let wrong = rules.err().into_iter().chain(budgets.err());
+            Err(farol_triggers::TriggerError::Rules(
+                wrong.flatten().collect(),
+            ))
+        }
+    }
 }
 
 impl Context {

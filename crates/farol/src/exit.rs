@@ -44,7 +44,11 @@ pub fn code_of(error: &anyhow::Error) -> u8 {
     );
     let of_rules = matches!(
         error.downcast_ref(),
-        Some(TriggerError::Rules(_) | TriggerError::Unknown { .. })
+        Some(
+            TriggerError::Rules(_)
+                | TriggerError::Unknown { .. }
+                | TriggerError::UnknownBudget { .. }
+        )
     );
     let of_detectors = matches!(
         error.downcast_ref(),

@@ -16,7 +16,14 @@ pub struct OverJob {
 }
 
 /// Every view over a job.
-pub const OVER_JOBS: [OverJob; 2] = [
+pub const OVER_JOBS: [OverJob; 3] = [
+    OverJob {
+        job: "spend",
+        view: View {
+            name: "budget_status",
+            text: include_str!("../../../../pipelines/views/budget_status.sql"),
+        },
+    },
     OverJob {
         job: "spend",
         view: View {

@@ -3,6 +3,7 @@
 use farol_kafka::OutgoingRecord;
 
 use crate::action::{ALERT, Action};
+use crate::budget::BUDGET;
 use farol_jobs::time::rfc3339;
 
 /// The output topics.
@@ -10,22 +11,35 @@ use farol_jobs::time::rfc3339;
 pub struct Outputs {
     /// Alerts.
     pub alerts: String,
+    /// What budgets have come to, and what is to be done about it.
+    pub budget: String,
     /// Closed windows of measures.
     pub metrics: String,
 }
 
 impl Outputs {
     /// Every topic that actions are written to.
-    pub(super) fn topics(&self) -> [&str; 1] {
-        [&self.alerts]
+    pub(super) fn topics(&self) -> [&str; 2] {
+        [&self.alerts, &self.budget]
+    }
+
+    /// The topic of a kind; `None` where this version does not know it.
+    fn of(&self, kind: &str) -> Option<&String> {
+        match kind {
+            ALERT => Some(&self.alerts),
+            BUDGET => Some(&self.budget),
+            _ => None,
+        }
     }
 }
 
 /// The actions as records, in order. What is of a kind that this version does not know stays in the table.
 pub(super) fn records(actions: &[Action], outputs: &Outputs, lake_id: &str) -> Vec<OutgoingRecord> {
-    let known = actions.iter().filter(|action| action.kind == ALERT);
-    let record = |action: &Action| OutgoingRecord {
-        topic: outputs.alerts.clone(),
+    let known = actions
+        .iter()
+        .filter_map(|action| Some((action, outputs.of(&action.kind)?)));
+    let record = |(action, topic): (&Action, &String)| OutgoingRecord {
+        topic: topic.clone(),
         key: action.alert_id.clone().into_bytes(),
         payload: action.body.clone().into_bytes(),
         headers: [

@@ -14,6 +14,7 @@ use super::place::Source;
 use super::shipped::SHIPPED;
 use super::{Attention, EventRule, FindingRule, Rule, warn};
 use super::{events, findings};
+use crate::budget::Budgets;
 
 /// How the files of shipped rules are named in messages.
 const PART_OF_FAROL: &str = "(part of farol)";
@@ -42,6 +43,8 @@ pub struct Rules {
     /// Where each rule on measures says when it fires: a remark without words.
     places: BTreeMap<String, DefinitionError>,
     warnings: Vec<DefinitionError>,
+    /// The budgets that are in effect beside them.
+    pub budgets: Budgets,
 }
 
 impl Rules {

@@ -24,6 +24,7 @@ pub use findings::FindingRule;
 #[cfg(test)]
 pub(crate) use load::understand_text;
 pub use load::{Rules, Sources, load};
+pub(crate) use place::Source;
 pub use shipped::{runbook, runbooks};
 
 /// How bad it is.

@@ -9,7 +9,7 @@ use crate::condition::Mistake;
 
 /// A file whose mistakes are told.
 #[derive(Clone, Copy)]
-pub(super) struct Source<'a> {
+pub(crate) struct Source<'a> {
     pub file: &'a str,
     pub text: &'a str,
 }

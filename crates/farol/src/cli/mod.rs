@@ -2,6 +2,7 @@
 //! of its own; nothing below reads the command line again.
 
 mod alerts;
+mod budgets;
 mod detectors;
 mod jobs;
 mod lake;
@@ -17,6 +18,7 @@ use crate::emit::EmitArgs;
 use crate::simulate::SimulateArgs;
 
 pub use alerts::{AlertCommand, AlertSayArgs, SilenceAddArgs, SilenceCommand, SilenceExpireArgs};
+pub use budgets::{BudgetCommand, BudgetForecastArgs, BudgetShowArgs};
 pub use detectors::{DetectCommand, DetectExplainArgs, DetectRunArgs};
 pub use jobs::{JobCommand, JobNewArgs, JobRecomputeArgs, JobRunArgs};
 pub use lake::{DlqCommand, DlqFilter, LakeCommand, ResetTo, TopicsCommand};
@@ -114,6 +116,9 @@ pub enum Command {
     /// Mute alerts for a time, such as while something is maintained
     #[command(subcommand)]
     Silence(SilenceCommand),
+    /// Look at budgets: what is spent, by whom, and when a limit will be
+    #[command(subcommand)]
+    Budget(BudgetCommand),
     /// Look after the tables
     #[command(subcommand)]
     Lake(LakeCommand),

@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum};
     The tables are traces, feedback, costs, evaluations, dead_letters; the view dead_letters_open\n\
     leaves out what a replay has stored. Each job is a view (performance, spend); measures('performance', '1 hour',\n\
     'service') is the same at another grain, series every measure in long form. Other views are sessions, conversations,\n\
-    prompt_versions, models, slow_traces, failed_traces, trace_tree, daily_spend and step_shares; `farol docs`\n\
+    prompt_versions, models, slow_traces, failed_traces, trace_tree, daily_spend, budget_status and step_shares; `farol docs`\n\
     says what columns mean.\n\
     An ordinary query reads what is committed when it starts.")]
 pub struct SqlArgs {

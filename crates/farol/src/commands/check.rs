@@ -31,6 +31,7 @@ struct Checked {
     jobs: Vec<String>,
     detectors: Vec<String>,
     triggers: Vec<String>,
+    budgets: Vec<String>,
     not_in_effect: Vec<String>,
     mistakes: Vec<Mistake>,
     warnings: Vec<String>,
@@ -216,6 +217,7 @@ fn say(
             jobs: jobs.names(),
             detectors: detectors.names(),
             triggers: rules.names(),
+            budgets: rules.budgets.names(),
             not_in_effect: loaded.not_in_effect.clone(),
             mistakes: Vec::new(),
             warnings: [remarks.warnings, remarks.rules].concat(),
@@ -239,6 +241,9 @@ fn say(
     output::line(&format!("jobs   {}", jobs.names().join(", ")))?;
     output::line(&format!("finds  {}", detectors.names().join(", ")))?;
     output::line(&format!("rules  {}", rules.names().join(", ")))?;
+    if !rules.budgets.is_empty() {
+        output::line(&format!("spends {}", rules.budgets.names().join(", ")))?;
+    }
     if !loaded.not_in_effect.is_empty() {
         output::line(&format!(
             "note   configured, but not in effect in this version: {}",
@@ -273,6 +278,7 @@ fn say_error(
         jobs: Vec::new(),
         detectors: Vec::new(),
         triggers: Vec::new(),
+        budgets: Vec::new(),
         not_in_effect: Vec::new(),
         mistakes,
         warnings: Vec::new(),

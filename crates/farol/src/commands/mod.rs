@@ -2,6 +2,7 @@
 
 pub mod alert;
 pub mod broker;
+pub mod budget;
 pub mod check;
 pub mod completions;
 pub mod detect;

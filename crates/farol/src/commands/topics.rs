@@ -101,8 +101,9 @@ fn wanted(config: &Config) -> Vec<TopicSpec> {
         partitions: topic.partitions,
         settings: retention(topic).into_iter().collect(),
     });
-    // An alert's key is what it is about, so compaction keeps each one's last state.
-    let compacted = [&config.outputs.alerts, &config.outputs.metrics];
+    // A message's key is what it is about, so compaction keeps the last word on each.
+    let outputs = &config.outputs;
+    let compacted = [&outputs.alerts, &outputs.budget, &outputs.metrics];
     let outputs = config.outputs.topics().into_iter().map(|name| TopicSpec {
         name: name.to_owned(),
         partitions: 1,

@@ -4,10 +4,9 @@
 use super::types::{Config, Format};
 
 /// Sections and keys without effect, as prefixes of dotted paths.
-const PENDING: [&str; 6] = [
+const PENDING: [&str; 5] = [
     "outputs.fine_tuning",
     "outputs.prompt_update",
-    "outputs.budget",
     "outputs.rollout",
     "outputs.routing",
     "retention",

@@ -227,6 +227,7 @@ impl Stage<'_> {
             transactions: config.kafka.brokers.is_some(),
             outputs: publisher::Outputs {
                 alerts: config.outputs.alerts.clone(),
+                budget: config.outputs.budget.clone(),
                 metrics: config.outputs.metrics.clone(),
             },
             jobs: self.jobs.clone(),

@@ -1,0 +1,36 @@
+//! Budgets: how much may be spent, in what time, and what happens on the way.
+//!
+//! ```text
+//! budgets.yaml ──load──▶ Budget ─┐
+//! partials of spend, billing ────┼─▶ books ──▶ ledger (pure) ──▶ message ──▶ actions table ──▶ publisher ──▶ outputs.budget
+//! what was told, the watermark ──┘
+//! ```
+//!
+//! * [`definition`] is what a budget is; [`load`](fn@load) reads and checks the files.
+//! * [`money`] is exact; [`period`] cuts time by the calendar of a zone.
+//! * [`usage`] is what was spent; [`ledger`] says what is to be told of it; both are pure.
+//! * [`message`] is what is told, as a row and as JSON.
+//! * `books` brings them together at each commit of partials; `read` reads partials.
+//! * [`forecast`](mod@forecast) says when a limit will be spent, with an interval; [`report`] is what commands show.
+
+mod books;
+pub mod definition;
+mod file;
+pub mod forecast;
+pub mod ledger;
+mod load;
+pub mod message;
+pub mod money;
+pub mod period;
+mod read;
+pub mod report;
+pub mod usage;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use books::Books;
+pub use definition::Budget;
+pub use load::{Budgets, load};
+pub use message::BUDGET;
+pub use money::Money;
