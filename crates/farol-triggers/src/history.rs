@@ -47,6 +47,12 @@ impl History {
         self.segments.values().filter_map(newest).max()
     }
 
+    /// The first window from one on that has rows.
+    pub fn first_us(&self, from_us: i64) -> Option<i64> {
+        let first = |windows: &Windows| Some(*windows.range(from_us..).next()?.0);
+        self.segments.values().filter_map(first).min()
+    }
+
     /// Takes rows that were put together elsewhere, in the place of all.
     pub fn replace(&mut self, segments: HashMap<Segment, Windows>) {
         self.rows = segments.values().map(BTreeMap::len).sum();

@@ -46,6 +46,18 @@ pub struct Firing {
 }
 
 impl Replay {
+    /// A replay that finds no rows.
+    pub(crate) fn nothing(from_us: i64, to_us: i64, window_us: i64) -> Self {
+        Self {
+            actions: Vec::new(),
+            from_us,
+            to_us,
+            segments: 0,
+            first_us: None,
+            window_us,
+        }
+    }
+
     /// Counts the hours in which the rule would have been firing.
     #[must_use]
     pub fn firing(&self) -> Firing {
@@ -116,18 +128,6 @@ async fn closed_us(
     Ok(closed_us.max(evaluated_us))
 }
 
-impl Replay {
-    /// A replay that finds no rows.
-    pub(crate) fn nothing(from_us: i64, to_us: i64) -> Self {
-        Self {
-            actions: Vec::new(),
-            from_us,
-            to_us,
-            segments: 0,
-        }
-    }
-}
-
 /// Runs a rule over the windows from one time to another, as if nothing had been published before. Writes nothing.
 ///
 /// # Errors
@@ -157,14 +157,7 @@ pub async fn replay(
         .load(&session, rule, rows_from_us, Some(to_us))
         .await?;
     let segments = book.history.segments().count();
-    let windows = book.history.segments().filter_map(|segment| {
-        let windows = book.history.windows(segment)?;
-        windows
-            .range(from_us..)
-            .next()
-            .map(|(window_us, _)| *window_us)
-    });
-    let first_us = windows.min();
+    let first_us = book.history.first_us(from_us);
     let decided = book.decide(range);
     let actions = decided
         .iter()
@@ -209,6 +202,7 @@ mod tests {
             runbook: None,
             error: None,
             finding: None,
+            count: None,
         };
         message.action()
     }

@@ -25,7 +25,7 @@ pub async fn replay(
     let (from_us, to_us) = (floor(from_us, width_us), floor(to_us, width_us));
     let mut book = EventBook::new(rule.clone());
     let Some(table) = lake.existing(&rule.table).await? else {
-        return Ok(Replay::nothing(from_us, to_us));
+        return Ok(Replay::nothing(from_us, to_us, width_us));
     };
     let seen = Seen::of(&table, rule).await?;
     // As in a drain, all that there is counts, though the watermark may be behind it.
@@ -47,5 +47,7 @@ pub async fn replay(
         from_us,
         to_us,
         segments: book.book.history.segments().count(),
+        first_us: book.book.history.first_us(from_us),
+        window_us: width_us,
     })
 }

@@ -157,7 +157,8 @@ impl Check<'_> {
             columns: vec![(EVENTS.to_owned(), Type::Number)],
             ..Columns::default()
         };
-        let severities = self.severities(written.severity.as_ref(), &counted)?;
+        let severity = written.severity.as_ref().map(|severity| &severity.value);
+        let severities = self.severities(severity, &counted)?;
         let at_least = self.number(written.at_least.as_ref(), 1, u64::MAX >> 12)?;
         let when = condition::check(&format!("{EVENTS} >= {at_least}"), &counted);
         let within_us = self.within(written.within.as_ref())?;
