@@ -27,6 +27,9 @@ const TURN: Duration = Duration::from_secs(20);
 /// Hours of event time, one a batch; it must not pass the clock.
 const HOURS_MAX: usize = 24 * 40;
 
+/// Hours that there are at the least, so that days are closed.
+const HOURS_MIN: usize = 24 * 5;
+
 const TEAMS: [&str; 3] = ["blue", "green", "red"];
 
 /// The spend of one hour. Some is late, some is given back.
@@ -91,6 +94,15 @@ fn two_processes_killed_around_their_commits_tell_each_threshold_once() {
         });
         assert_eq!(status.signal(), Some(9), "{failpoint}: {}", armed.stderr());
     }
+    while sent < HOURS_MIN {
+        kafka.send("held.traces", hour(start, sent));
+        sent += 1;
+    }
+    let closed = || {
+        let days = "SELECT count(*) AS n FROM actions WHERE kind = 'budget' AND body LIKE '%\"type\":\"statement\"%'";
+        (farol.number(days) >= 6).then_some(())
+    };
+    wait_until("days are closed", PATIENCE, closed);
     steady.kill();
     farol.ok(&["run", "--roles", ROLES, "--drain"]);
 
