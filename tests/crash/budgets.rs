@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::harness::events::{trace, with};
 use crate::harness::farol::Farol;
 use crate::harness::kafka::{RealKafka, Record, read_committed};
-use crate::harness::{PATIENCE, wait_until};
+use crate::harness::{PATIENCE, root, wait_until};
 
 const ROLES: &str = "ingest,jobs,triggers,publisher";
 
@@ -57,10 +57,15 @@ fn hour(start: DateTime<Utc>, number: usize) -> Vec<Record> {
 fn two_processes_killed_around_their_commits_tell_each_threshold_once() {
     let kafka = RealKafka::shared();
     let more = "outputs: {alerts: held.alerts, budget: held.budget, metrics: held.metrics}\n\
-        ingest: {flush_interval: 100ms, idle_timeout: 1h, watermark_bound: 1s}\njobs: {interval: 50ms, tags: [team]}\n";
+        ingest: {flush_interval: 100ms, idle_timeout: 1h, watermark_bound: 1s}\njobs: {interval: 50ms, tags: [team]}\npipelines: {builtin: false}\n";
     let farol = Farol::new(&kafka.brokers(), &[("held.traces", "trace", 2)], more);
     let pipelines = farol.path().join("pipelines");
-    fs::create_dir_all(&pipelines).expect("a directory");
+    fs::create_dir_all(pipelines.join("jobs")).expect("a directory");
+    // No other job: their windows would be published too.
+    for name in ["jobs/spend.yaml", "jobs/spend.sql"] {
+        let shipped = root().join("pipelines").join(name);
+        fs::copy(shipped, pipelines.join(name)).expect("a job");
+    }
     fs::write(pipelines.join("budgets.yaml"), BUDGETS).expect("budgets");
     farol.ok(&["topics", "create"]);
     let start = DateTime::from_timestamp(Utc::now().timestamp() / 86_400 * 86_400, 0)
