@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::harness::events::{trace, with};
 use crate::harness::farol::Farol;
 use crate::harness::kafka::{RealKafka, Record, read_committed};
-use crate::harness::{PATIENCE, wait_until};
+use crate::harness::{PATIENCE, root, wait_until};
 
 const ROLES: &str = "ingest,jobs,triggers,publisher";
 
@@ -26,6 +26,9 @@ const TURN: Duration = Duration::from_secs(20);
 
 /// Hours of event time, one a batch; it must not pass the clock.
 const HOURS_MAX: usize = 24 * 40;
+
+/// Hours that there are at the least, so that days are closed.
+const HOURS_MIN: usize = 24 * 5;
 
 const TEAMS: [&str; 3] = ["blue", "green", "red"];
 
@@ -54,10 +57,15 @@ fn hour(start: DateTime<Utc>, number: usize) -> Vec<Record> {
 fn two_processes_killed_around_their_commits_tell_each_threshold_once() {
     let kafka = RealKafka::shared();
     let more = "outputs: {alerts: held.alerts, budget: held.budget, metrics: held.metrics}\n\
-        ingest: {flush_interval: 100ms, idle_timeout: 1h, watermark_bound: 1s}\njobs: {interval: 50ms, tags: [team]}\n";
+        ingest: {flush_interval: 100ms, idle_timeout: 1h, watermark_bound: 1s}\njobs: {interval: 50ms, tags: [team]}\npipelines: {builtin: false}\n";
     let farol = Farol::new(&kafka.brokers(), &[("held.traces", "trace", 2)], more);
     let pipelines = farol.path().join("pipelines");
-    fs::create_dir_all(&pipelines).expect("a directory");
+    fs::create_dir_all(pipelines.join("jobs")).expect("a directory");
+    // No other job: their windows would be published too.
+    for name in ["jobs/spend.yaml", "jobs/spend.sql"] {
+        let shipped = root().join("pipelines").join(name);
+        fs::copy(shipped, pipelines.join(name)).expect("a job");
+    }
     fs::write(pipelines.join("budgets.yaml"), BUDGETS).expect("budgets");
     farol.ok(&["topics", "create"]);
     let start = DateTime::from_timestamp(Utc::now().timestamp() / 86_400 * 86_400, 0)
@@ -91,6 +99,15 @@ fn two_processes_killed_around_their_commits_tell_each_threshold_once() {
         });
         assert_eq!(status.signal(), Some(9), "{failpoint}: {}", armed.stderr());
     }
+    while sent < HOURS_MIN {
+        kafka.send("held.traces", hour(start, sent));
+        sent += 1;
+    }
+    let closed = || {
+        let days = "SELECT count(*) AS n FROM actions WHERE kind = 'budget' AND body LIKE '%\"type\":\"statement\"%'";
+        (farol.number(days) >= 6).then_some(())
+    };
+    wait_until("days are closed", PATIENCE, closed);
     steady.kill();
     farol.ok(&["run", "--roles", ROLES, "--drain"]);
 

@@ -205,7 +205,11 @@ fn budget_schema() -> Value {
     let money = || json!({"type": "string", "pattern": "^-?[0-9]+(\\.[0-9]{1,12})?$"});
     let actions = Enforcement::ALL.map(Enforcement::as_str);
     let scope = said(
-        json!({"type": "object", "additionalProperties": {"type": ["string", "null", "object"]}}),
+        json!({
+            "type": "object",
+            "properties": {"tags": {"type": "object", "additionalProperties": {"type": ["string", "null"]}}},
+            "additionalProperties": {"type": ["string", "null"]},
+        }),
         "what it is about: columns and their values, tags below `tags`; null: what has none",
     );
     let threshold = object(&json!({

@@ -49,7 +49,7 @@ pub(crate) struct Book {
 
 /// Every budget at work.
 pub(crate) struct Books {
-    pub books: Vec<Book>,
+    pub all: Vec<Book>,
     /// What was last told of budgets, or scopes of them, that are no more.
     gone: BTreeMap<(String, String), Told>,
     /// The version of each job's partials that was read. Empty: everything is to be read.
@@ -71,7 +71,7 @@ impl Books {
             failure: None,
         };
         Self {
-            books: budgets.iter().map(book).collect(),
+            all: budgets.iter().map(book).collect(),
             gone: BTreeMap::new(),
             read: BTreeMap::new(),
         }
@@ -87,7 +87,7 @@ impl Books {
         }
         let told = told(action)?;
         let book = self
-            .books
+            .all
             .iter_mut()
             .find(|book| book.budget.name == action.rule);
         let own = book.and_then(|book| {
@@ -118,7 +118,7 @@ impl Books {
 
     /// Notes that others may have told something: everything is decided again.
     pub fn forget(&mut self) {
-        for book in &mut self.books {
+        for book in &mut self.all {
             book.open = None;
         }
     }
@@ -132,7 +132,7 @@ impl Books {
                 book.failure.as_ref()?
             ))
         };
-        self.books.iter().filter_map(told)
+        self.all.iter().filter_map(told)
     }
 
     /// Looks at what is new, and says what is to be told, and the marks that say so.
@@ -151,12 +151,12 @@ impl Books {
         for ((budget, scope), last) in &self.gone {
             actions.push(removal(last, budget, scope));
         }
-        if self.books.is_empty() {
+        if self.all.is_empty() {
             return Ok((actions, moved));
         }
         let looks = self.looks(lake, jobs, partials).await?;
         self.catch_up(&looks, marks).await?;
-        for book in &mut self.books {
+        for book in &mut self.all {
             if actions.len() >= ACTIONS_MAX {
                 break;
             }
@@ -198,7 +198,7 @@ impl Books {
             book.clock(&looks, marks, Closing::Watermark)
                 .or_else(|| book.clock(&looks, marks, Closing::Everything))
         };
-        Ok(self.books.iter().map(clock).collect())
+        Ok(self.all.iter().map(clock).collect())
     }
 
     /// What each job that a budget reads has come to.
@@ -208,10 +208,7 @@ impl Books {
         jobs: &Jobs,
         partials: &mut Partials,
     ) -> Result<Looks, TriggerError> {
-        let sources = self
-            .books
-            .iter()
-            .flat_map(|book| book.budget.source.reads());
+        let sources = self.all.iter().flat_map(|book| book.budget.source.reads());
         let names: BTreeSet<_> = sources.map(|(job, _)| *job).collect();
         let mut looks = Looks::new();
         for name in names {
@@ -255,7 +252,7 @@ impl Books {
     async fn read_again(&mut self, looks: &Looks, marks: &Marks) -> Result<(), TriggerError> {
         self.read.clear();
         let mut from_us = i64::MAX;
-        for book in &mut self.books {
+        for book in &mut self.all {
             // Segments that have no spend any more are decided too.
             book.usage.clear();
             book.open = None;
@@ -282,7 +279,7 @@ impl Books {
     ) -> Result<(), TriggerError> {
         let mut places = Vec::new();
         let mut reading = Vec::new();
-        for (place, book) in self.books.iter_mut().enumerate() {
+        for (place, book) in self.all.iter_mut().enumerate() {
             if book
                 .budget
                 .source
@@ -296,7 +293,7 @@ impl Books {
         }
         let full = add(rows, job, &mut reading).await?;
         for place in full {
-            let by = self.books[places[place]]
+            let by = self.all[places[place]]
                 .budget
                 .by
                 .clone()
@@ -304,7 +301,7 @@ impl Books {
             let failure = format!(
                 "`{by}` has more than {SEGMENTS_MAX} values; what the others spend is not counted"
             );
-            self.books[places[place]].failure = Some(failure);
+            self.all[places[place]].failure = Some(failure);
         }
         Ok(())
     }

@@ -283,7 +283,7 @@ mod tests {
             let held = coverage(history, left, ahead);
             // 600 runs at 0.8 have a standard error of 0.016.
             assert!(
-                (0.74..=0.94).contains(&held),
+                (0.74..=0.86).contains(&held),
                 "{history} days of history, {left} left: {held}"
             );
         }

@@ -293,8 +293,7 @@ impl Check<'_> {
             };
             let length_us = self.read(length, duration::parse_us(&length.value))?;
             if length_us % HOUR_US != 0
-                || length_us < HOUR_US
-                || length_us > ROLLING_DAYS_MAX * 24 * HOUR_US
+                || !(HOUR_US..=ROLLING_DAYS_MAX * 24 * HOUR_US).contains(&length_us)
             {
                 let message = format!(
                     "a rolling period is of whole hours, from one hour to {ROLLING_DAYS_MAX} days"

@@ -94,7 +94,7 @@ pub(crate) fn action(budget: &Budget, decision: &Decision, grounds: &Grounds<'_>
         threshold,
         transition,
     };
-    row.action(&evidence, Value::Object(payload))
+    row.action(&evidence, &Value::Object(payload))
 }
 
 /// The row that says that a budget is no more: its last state, with nothing to enforce.
@@ -125,7 +125,7 @@ pub(crate) fn removal(last: &Told, budget: &str, scope: &str) -> Action {
             since_us: last.span.start_us,
         },
     };
-    row.action(&evidence, payload)
+    row.action(&evidence, &payload)
 }
 
 /// A row without its message.
@@ -141,7 +141,7 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    fn action(self, evidence: &Value, payload: Value) -> Action {
+    fn action(self, evidence: &Value, payload: &Value) -> Action {
         let scope = self.scope.to_string();
         let [start, end] = [self.span.start_us, self.span.end_us].map(rfc3339);
         let mut key = json!({"budget": self.budget, "scope": self.scope});
@@ -286,7 +286,7 @@ pub fn sql(budget: &Budget, segment: &Segment, span: Span) -> String {
     );
     for (name, value) in &budget.scope {
         let (name, value) = (quoted_name(name), quoted_text(value));
-        conditions.push_str(&format!(" AND {name} = {value}"));
+        conditions.extend([" AND ", &name, " = ", &value]);
     }
     conditions.push_str(&segment.to_sql(&budget.by_names()));
     let parts = budget.source.reads().iter().map(|(job, partials)| {

@@ -1,6 +1,6 @@
 //! What commands show of budgets: read from the lake alone, written nowhere.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use farol_jobs::time::floor;
@@ -62,7 +62,7 @@ pub async fn status(
             books.take(&action)?;
         }
     }
-    Ok(books.standings(lake, jobs, &marks).await?)
+    books.standings(lake, jobs, &marks).await
 }
 
 /// What one budget has come to, and when its limit will be spent.
@@ -95,7 +95,7 @@ pub async fn foresee(
     });
     let mut books = Books::new(&Budgets::of(by_hour.clone()));
     books.standings(lake, jobs, &Marks::new()).await?;
-    let Some(book) = books.books.first() else {
+    let Some(book) = books.all.first() else {
         return Ok(Vec::new());
     };
     let foreseen = shown.into_iter().map(|shown| {
@@ -167,17 +167,13 @@ impl Books {
             .await?;
         let mut shown = Vec::new();
         let nothing = Facts::default();
-        for (book, clock) in self.books.iter().zip(clocks) {
+        for (book, clock) in self.all.iter().zip(clocks) {
             let Some(clock) = clock else { continue };
-            let mut segments: BTreeMap<Segment, ()> = book
-                .usage
-                .segments()
-                .map(|segment| (segment.clone(), ()))
-                .collect();
+            let mut segments: BTreeSet<Segment> = book.usage.segments().cloned().collect();
             if book.budget.by.is_none() {
-                segments.insert(Segment(Vec::new()), ());
+                segments.insert(Segment(Vec::new()));
             }
-            for segment in segments.into_keys() {
+            for segment in segments {
                 let facts = book.facts.get(&segment).unwrap_or(&nothing);
                 let standing =
                     super::ledger::standing(&book.budget, &segment, &book.usage, facts, clock);

@@ -24,7 +24,7 @@ pub async fn run(context: &Context, command: BudgetCommand) -> anyhow::Result<Ex
     let (jobs, Rules { budgets, .. }) = context.pipelines().await?;
     let lake = context.lake().await?;
     match command {
-        BudgetCommand::List => list(context, &budgets, status(&lake, &jobs, &budgets).await?),
+        BudgetCommand::List => list(context, &budgets, &status(&lake, &jobs, &budgets).await?),
         BudgetCommand::Show(arguments) => {
             let shown = status(&lake, &jobs, &only(&budgets, &arguments.name)?).await?;
             show(context, &budgets, &arguments, &shown).await
@@ -46,9 +46,9 @@ fn only(budgets: &Budgets, name: &str) -> anyhow::Result<Budgets> {
     })
 }
 
-fn list(context: &Context, budgets: &Budgets, shown: Vec<Shown>) -> anyhow::Result<Exit> {
+fn list(context: &Context, budgets: &Budgets, shown: &[Shown]) -> anyhow::Result<Exit> {
     if context.json {
-        for one in &shown {
+        for one in shown {
             output::json(&told(one))?;
         }
         return Ok(Exit::Done);
@@ -222,7 +222,7 @@ fn allocation(budget: &Budget, by: &str, (from_us, to_us): (i64, i64)) -> String
     );
     for (name, value) in &budget.scope {
         let name = column(name, budget.tags.contains(name));
-        conditions.push_str(&format!(" AND {name} = {}", quoted_text(value)));
+        conditions.extend([" AND ", &name, " = ", &quoted_text(value)]);
     }
     let calls = format!(
         "SELECT {value} AS value, cost AS amount FROM traces WHERE calls_model(operation) AND {conditions}"

@@ -38,8 +38,8 @@ fn jobs() -> &'static Jobs {
 
 /// One budget, from the lines below its name.
 fn budget(lines: &str) -> Arc<Budget> {
-    let indented: String = lines.lines().map(|line| format!("\n    {line}")).collect();
-    let text = format!("budgets:\n  - name: b{indented}\n");
+    let indented = lines.replace('\n', "\n    ");
+    let text = format!("budgets:\n  - name: b\n    {indented}\n");
     let found = understand("budgets.yaml", &text, jobs());
     found
         .expect("a good budget")

@@ -17,8 +17,11 @@ const HOUR_US: i64 = 3_600_000_000;
 /// 2025-03-28, two days before the clocks of Europe are put forward.
 const START_US: i64 = 1_743_120_000_000_000;
 
-/// What stands: thresholds that are crossed, and the sums of closed periods in which something was spent.
-fn stands(table: &Table) -> (BTreeSet<(Span, Threshold)>, Vec<(Span, Money)>) {
+/// Thresholds that are crossed, and the sums of closed periods in which something was spent.
+type Stands = (BTreeSet<(Span, Threshold)>, Vec<(Span, Money)>);
+
+/// What stands after everything that was told.
+fn stands(table: &Table) -> Stands {
     let mut thresholds = BTreeSet::new();
     let mut sums = std::collections::BTreeMap::new();
     for action in &table.actions {
