@@ -25,7 +25,7 @@ SELECT
     CAST(said[4] AS DOUBLE) AS used_percent,
     said[1] AS status,
     regexp_match(body, '"enforce":"([a-z_]+)","limit":"')[1] AS enforce,
-    CAST(regexp_match(body, '"payload":\{"as_of":"([-0-9T:.Z]+)"')[1] AS TIMESTAMP) AS as_of
+    arrow_cast(regexp_match(body, '"payload":\{"as_of":"([-0-9T:.Z]+)"')[1], 'Timestamp(Microsecond, Some("UTC"))') AS as_of
 FROM (
     SELECT rule, segment, window_start, window_end, body,
         regexp_match(
