@@ -14,7 +14,6 @@
 //! * [`forecast`](mod@forecast) says when a limit will be spent, with an interval; [`report`] is what commands show.
 
 mod books;
-mod check;
 pub mod definition;
 mod file;
 pub mod forecast;
