@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 
 use crate::action::{Action, Evidence, action};
 use crate::budget::definition::{Enforcement, Period, Rollover, Spend, Threshold};
-use crate::budget::ledger::{Decision, Said, Standing, Status};
+use crate::budget::ledger::{Decision, Said};
 use crate::budget::message::Grounds;
+use crate::budget::standing::{Standing, Status};
 use crate::budget::{self, Budget, Money};
 use crate::condition::Compared;
 use crate::lifecycle::{Cause, Decided, State, Transition};

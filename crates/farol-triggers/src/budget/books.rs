@@ -16,11 +16,13 @@ use farol_jobs::{Jobs, Segment};
 use farol_lake::{Lake, Marks};
 
 use super::definition::Budget;
-use super::ledger::{Clock, Facts, Status, decide, usage_from_us};
+use super::facts::Facts;
+use super::ledger::{Clock, decide, usage_from_us};
 use super::load::Budgets;
 use super::message::{BUDGET, Grounds, Told, action, removal, segment_of, told};
 use super::period::Span;
 use super::read::{News, add, everything, news};
+use super::standing::Status;
 use super::usage::{SEGMENTS_MAX, Usage};
 use crate::action::Action;
 use crate::closing::Closing;

@@ -16,109 +16,19 @@
 //!
 //! There is no state beside usage and facts. So after what was decided is told, the same question has no answer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use farol_jobs::Segment;
 
 use super::definition::{Budget, Enforcement, Period, Rollover, Threshold};
+use super::facts::Facts;
 use super::money::Money;
 use super::period::Span;
+use super::standing::Standing;
 use super::usage::{Roll, Usage};
 
 /// Closed periods that are still judged: what comes for older ones is in the measures, and told no more.
 pub const PERIODS_MAX: usize = 400;
-
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
-    /// No threshold is crossed.
-    Ok,
-    /// A threshold is crossed.
-    Warning,
-    /// The limit is spent.
-    Exhausted,
-    /// The budget is no more: nothing is enforced.
-    Removed,
-}
-
-impl Status {
-    /// Every status.
-    pub const ALL: [Self; 4] = [Self::Ok, Self::Warning, Self::Exhausted, Self::Removed];
-
-    /// The word in messages.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warning => "warning",
-            Self::Exhausted => "exhausted",
-            Self::Removed => "removed",
-        }
-    }
-
-    /// The status of that word.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.as_str() == word)
-    }
-}
-
-/// What a budget has come to in a period.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
-    /// What may be spent in the period: the budget's limit, and what rolled over.
-    pub limit: Money,
-    /// What was spent.
-    pub used: Money,
-    /// Every threshold, and whether it is crossed.
-    pub thresholds: Vec<(Threshold, bool)>,
-}
-
-impl Standing {
-    fn new(limit: Money, used: Money, thresholds: &[Threshold]) -> Self {
-        let judged = thresholds
-            .iter()
-            .map(|threshold| (*threshold, used.reaches(threshold.percent, limit)));
-        Self {
-            limit,
-            used,
-            thresholds: judged.collect(),
-        }
-    }
-
-    /// How bad it is.
-    pub fn status(&self) -> Status {
-        if self.used >= self.limit {
-            Status::Exhausted
-        } else if self.thresholds.iter().any(|(_, crossed)| *crossed) {
-            Status::Warning
-        } else {
-            Status::Ok
-        }
-    }
-
-    /// What a gateway does: the strictest action of the thresholds that are crossed; `None` for nothing.
-    pub fn enforcement(&self) -> Option<Enforcement> {
-        let crossed = self.thresholds.iter().filter(|(_, crossed)| *crossed);
-        let enforced = crossed.map(|(threshold, _)| threshold.action);
-        enforced.filter(|action| action.is_enforced()).max()
-    }
-
-    /// Hundredths of a per cent of the limit that are spent.
-    pub fn basis_points(&self) -> i64 {
-        self.used.basis_points_of(self.limit)
-    }
-
-    /// Whether it shows nothing but what the other shows, to a per cent.
-    fn shows(&self, other: &Self) -> bool {
-        self.limit == other.limit
-            && self.thresholds == other.thresholds
-            && self.status() == other.status()
-            && self.basis_points().div_euclid(100) == other.basis_points().div_euclid(100)
-    }
-
-    fn is_clean(&self) -> bool {
-        self.status() == Status::Ok && self.basis_points().div_euclid(100) == 0
-    }
-}
 
 /// What is said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,66 +59,6 @@ pub struct Decision {
     pub revision: i64,
     /// What.
     pub said: Said,
-}
-
-/// What was told of a segment.
-#[derive(Debug, Clone, Default)]
-pub struct Facts {
-    /// The last revision of each threshold, and whether it stands.
-    thresholds: BTreeMap<(Span, Threshold), (i64, bool)>,
-    /// The last revision of each closed period.
-    statements: BTreeMap<Span, (i64, Standing)>,
-    /// The last revision of the state of each period.
-    states: BTreeMap<Span, i64>,
-    /// The last state, and its period.
-    state: Option<(Span, Standing)>,
-}
-
-impl Facts {
-    /// Takes over what was told. In the order in which it was told.
-    pub fn take(&mut self, span: Span, revision: i64, said: Said) {
-        match said {
-            Said::Threshold {
-                threshold,
-                withdrawn,
-                ..
-            } => {
-                let told = (revision, !withdrawn);
-                self.thresholds.insert((span, threshold), told);
-            }
-            Said::Statement(standing) => {
-                self.statements.insert(span, (revision, standing));
-            }
-            Said::State(standing) => {
-                self.states.insert(span, revision);
-                self.state = Some((span, standing));
-            }
-        }
-    }
-
-    /// The last state that was told, and its period.
-    pub fn state(&self) -> Option<&(Span, Standing)> {
-        self.state.as_ref()
-    }
-
-    /// Notes that the budget was said to be no more: its state is told anew if it comes back.
-    pub fn take_removal(&mut self, span: Span, revision: i64) {
-        self.states.insert(span, revision);
-        self.state = None;
-    }
-
-    /// The revision that the next state of a period has.
-    pub fn next_state_revision(&self, span: Span) -> i64 {
-        self.states.get(&span).map_or(0, |revision| revision + 1)
-    }
-
-    /// Forgets periods that ended before a time: they are judged no more.
-    pub fn forget_before(&mut self, time_us: i64) {
-        self.thresholds
-            .retain(|(span, _), _| span.end_us >= time_us);
-        self.statements.retain(|span, _| span.end_us >= time_us);
-        self.states.retain(|span, _| span.end_us >= time_us);
-    }
 }
 
 /// How far event time is.

@@ -10,9 +10,10 @@ use farol_jobs::time::rfc3339;
 use serde_json::{Map, Value, json};
 
 use super::definition::{Budget, Enforcement, Threshold};
-use super::ledger::{Decision, Said, Standing, Status};
+use super::ledger::{Decision, Said};
 use super::money::Money;
 use super::period::Span;
+use super::standing::{Standing, Status};
 use crate::action::Action;
 use crate::error::TriggerError;
 use crate::lifecycle::{Cause, State, Transition};

@@ -11,8 +11,8 @@ use farol_jobs::Segment;
 use farol_lake::{AdditionLimits, Table};
 use futures::TryStreamExt as _;
 
+use super::check::CURRENCY;
 use super::definition::Budget;
-use super::load::CURRENCY;
 use super::money::{Money, SCALE};
 use super::usage::{Entry, Usage};
 use crate::error::TriggerError;

@@ -9,10 +9,11 @@ use farol_lake::{ACTIONS, Lake, Marks};
 
 use super::books::Books;
 use super::definition::{Budget, Period};
+use super::facts::Facts;
 use super::forecast::{self, DAYS_MAX, Forecast, Input};
-use super::ledger::{Facts, Standing};
 use super::load::Budgets;
 use super::period::Span;
+use super::standing::Standing;
 use super::usage::Usage;
 use crate::error::TriggerError;
 use crate::outbox::{self, MARKS};

@@ -1,6 +1,6 @@
 //! What is wrong with a file is told with its place, and what to write.
 
-use super::super::load::understand;
+use super::super::check::understand;
 use super::{budget, jobs};
 
 const GOOD: &str = "budgets:\n  - name: b\n    scope: {service: assistant, tags: {team: blue}}\n    by: model\n    \

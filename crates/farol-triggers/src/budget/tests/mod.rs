@@ -10,9 +10,10 @@ use std::sync::{Arc, OnceLock};
 
 use farol_jobs::{Jobs, Segment, Sources};
 
+use super::check::understand;
 use super::definition::Budget;
-use super::ledger::{Clock, Decision, Facts, decide};
-use super::load::understand;
+use super::facts::Facts;
+use super::ledger::{Clock, Decision, decide};
 use super::message::{Grounds, action, segment_of, told};
 use super::usage::Usage;
 use crate::action::Action;

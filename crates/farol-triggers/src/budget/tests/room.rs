@@ -3,7 +3,8 @@
 use farol_jobs::Segment;
 
 use super::super::definition::Enforcement;
-use super::super::ledger::{Clock, Decision, Said, Status};
+use super::super::ledger::{Clock, Decision, Said};
+use super::super::standing::Status;
 use super::super::usage::{Entry, Usage};
 use super::{Table, budget};
 
