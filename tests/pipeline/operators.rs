@@ -45,13 +45,13 @@ fn every_query_of_the_runbooks_runs_over_traffic_of_the_last_hours() {
         "--duration",
         "110m",
         "--incident",
-        "provider_outage@70m+10m",
+        "provider_outage@92m+6m",
         "--incident",
-        "injection_wave@85m+10m:service=support-assistant",
+        "injection_wave@75m+10m:service=support-assistant",
         "--incident",
-        "pii_leak@95m+10m:service=support-assistant",
+        "pii_leak@100m+8m:service=support-assistant",
         "--incident",
-        "retrieval_failure@97m+8m:service=support-assistant",
+        "retrieval_failure@100m+8m:service=support-assistant",
     ]);
     farol.ok(&["run", "--roles", "ingest,jobs", "--drain"]);
     let command = format!(
