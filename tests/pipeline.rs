@@ -21,6 +21,8 @@ mod detectors;
 mod embedded;
 #[path = "pipeline/measures.rs"]
 mod measures;
+#[path = "pipeline/notify.rs"]
+mod notify;
 #[path = "pipeline/object_store.rs"]
 mod object_store;
 #[path = "pipeline/partitions.rs"]

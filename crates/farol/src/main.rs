@@ -98,6 +98,7 @@ async fn dispatch(context: Context, command: Command) -> anyhow::Result<Exit> {
         Command::Job(command) => commands::job::run(&context, command).await,
         Command::Detect(command) => commands::detect::run(&context, command).await,
         Command::Trigger(command) => commands::trigger::run(&context, command).await,
+        Command::Notify(command) => commands::notify::run(&context, command).await,
         Command::Lake(command) => commands::lake::run(&context, command).await,
         Command::Dlq(command) => commands::dlq::run(&context, command).await,
         Command::Tail(arguments) => commands::tail::run(&context, &arguments).await,

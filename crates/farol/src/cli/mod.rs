@@ -4,6 +4,7 @@
 mod detectors;
 mod jobs;
 mod lake;
+mod notify;
 mod read;
 mod roles;
 mod triggers;
@@ -18,6 +19,7 @@ use crate::simulate::SimulateArgs;
 pub use detectors::{DetectCommand, DetectExplainArgs, DetectRunArgs};
 pub use jobs::{JobCommand, JobNewArgs, JobRecomputeArgs, JobRunArgs};
 pub use lake::{DlqCommand, DlqFilter, LakeCommand, ResetTo, TopicsCommand};
+pub use notify::{DeadLettersCommand, NotifyCommand, NotifyReplayArgs};
 pub use read::{
     CheckArgs, CompletionsArgs, DocsArgs, DocsFormat, SqlArgs, SqlFormat, TailArgs, TailFrom,
 };
@@ -106,6 +108,9 @@ pub enum Command {
     /// Look at rules, which turn measures into alerts; see when one would have fired
     #[command(subcommand)]
     Trigger(TriggerCommand),
+    /// Look at who is told of alerts; test a receiver; send again what reached nobody
+    #[command(subcommand)]
+    Notify(NotifyCommand),
     /// Look after the tables
     #[command(subcommand)]
     Lake(LakeCommand),
