@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver as Commands, Sender as Commander, TryRecvError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use farol_kafka::{
@@ -25,6 +26,9 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// How often the end of a partition is asked for.
 const ENDS: Duration = Duration::from_secs(10);
 
+/// How long leaving the group may take.
+const LEAVE: Duration = Duration::from_secs(5);
+
 /// Batches that may wait for the route: further ones stay in Kafka's client, whose memory is bounded.
 const BATCHES: usize = 2;
 
@@ -42,7 +46,7 @@ pub(super) enum Event {
     Records {
         partition: i32,
         records: Vec<(i64, Option<Vec<u8>>)>,
-        room: OwnedSemaphorePermit,
+        room: Option<OwnedSemaphorePermit>,
     },
     /// The partition was read to its end.
     End { partition: i32, offset: i64 },
@@ -56,6 +60,7 @@ pub(super) enum Event {
 pub(super) struct Reader {
     pub events: UnboundedReceiver<Event>,
     commands: Commander<Vec<(i32, i64)>>,
+    thread: JoinHandle<()>,
 }
 
 impl Reader {
@@ -79,14 +84,29 @@ impl Reader {
             room: Arc::new(Semaphore::new(BATCHES)),
         };
         let consumer = Consumer::subscribe(&member, &[topic], starts)?;
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name(format!("notify-{route}"))
             .spawn(move || thread.run(&consumer))
             .map_err(|error| NotifyError::Ended(format!("no thread: {error}")))?;
         Ok(Self {
             events: heard,
             commands,
+            thread,
         })
+    }
+
+    /// Leaves the group: another instance then need not wait until this one is missed.
+    pub async fn close(self) {
+        let Self {
+            events,
+            commands,
+            thread,
+        } = self;
+        drop((events, commands));
+        let left = tokio::task::spawn_blocking(move || thread.join().is_ok());
+        if !matches!(tokio::time::timeout(LEAVE, left).await, Ok(Ok(true))) {
+            tracing::warn!("a consumer did not leave its group in time; the group will miss it");
+        }
     }
 
     /// Tells the group how far partitions are done with. It is for those who look at the group's lag: progress is kept
@@ -186,10 +206,8 @@ impl Thread {
                 .iter()
                 .map(|message| (message.offset(), message.payload().map(<[u8]>::to_vec)))
                 .collect();
-            // Of several partitions' batches the last ones ride on the first one's room, or on what else there is.
-            let Some(room) = room.take().or_else(|| self.wait_for_room()) else {
-                return;
-            };
+            // Batches of other partitions came with the first one, and ride on its room.
+            let room = room.take();
             let partition = batch.at().partition;
             let _ = self.events.send(Event::Records {
                 partition,
@@ -197,16 +215,6 @@ impl Thread {
                 room,
             });
         }
-    }
-
-    fn wait_for_room(&self) -> Option<OwnedSemaphorePermit> {
-        while !self.events.is_closed() {
-            if let Ok(room) = self.room.clone().try_acquire_owned() {
-                return Some(room);
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        None
     }
 
     fn look_around(&self, consumer: &Consumer, look: &mut Look) -> Result<(), String> {

@@ -73,6 +73,7 @@ pub(super) async fn run(options: RunOptions, planned: PlannedRoute) -> Result<()
     if let Err(error) = route.keep(true).await {
         tracing::warn!("progress could not be kept at the end: {error}");
     }
+    route.reader.close().await;
     Ok(())
 }
 
@@ -276,6 +277,10 @@ impl Route {
         let sent = receiver
             .send(&notification, thread.as_deref(), now_ms())
             .await;
+        // Whether the partition is still ours: else it is for its new owner to say what became of the notification.
+        while let Ok(event) = self.reader.events.try_recv() {
+            self.hear(event);
+        }
         let Some(at) = self.partitions.get_mut(&partition) else {
             return Ok(());
         };
