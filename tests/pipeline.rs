@@ -27,6 +27,8 @@ mod embedded;
 mod event_rules;
 #[path = "pipeline/measures.rs"]
 mod measures;
+#[path = "pipeline/notify.rs"]
+mod notify;
 #[path = "pipeline/object_store.rs"]
 mod object_store;
 #[path = "pipeline/operators.rs"]

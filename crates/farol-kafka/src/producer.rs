@@ -109,6 +109,14 @@ impl Producer {
         self.hand_over(record.to_base())
     }
 
+    /// Hands a tombstone over: compaction then forgets the key. Waits while the queue is full.
+    ///
+    /// # Errors
+    /// As [`Producer::send`].
+    pub fn send_tombstone(&self, topic: &str, key: &[u8]) -> Result<(), KafkaError> {
+        self.hand_over(BaseRecord::<[u8], [u8]>::to(topic).key(key))
+    }
+
     fn hand_over(&self, mut record: BaseRecord<'_, [u8], [u8]>) -> Result<(), KafkaError> {
         let topic = record.topic;
         let began = std::time::Instant::now();

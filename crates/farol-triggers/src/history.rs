@@ -222,6 +222,7 @@ mod tests {
         assert_eq!(before(40).look(term(PastKind::Previous, 10)), Some(100.0));
         assert_eq!(before(0).look(term(PastKind::Baseline, 30)), None);
     }
+
     #[test]
     fn a_segment_that_is_kept_and_compared_is_selected_under_two_names() {
         let service = "service".to_owned();
@@ -238,7 +239,8 @@ mod tests {
         let text = "name: r\non: performance\nby: [service]\nwhen: service <> 'a' AND errors > 1\n";
         let rule = crate::rule::understand_text("r", text, &catalog).unwrap();
         let query = query(&rule, 0, None);
-        let selected = "SELECT window_start, \"service\", \"errors\" AS \"column 0\", \"service\" AS \"column 1\" FROM";
+        let selected =
+            "SELECT window_start, service, errors AS \"column 0\", service AS \"column 1\" FROM";
         assert!(query.starts_with(selected), "{query}");
     }
 }

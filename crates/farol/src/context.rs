@@ -207,6 +207,15 @@ impl Context {
         load_detectors(&self.config, jobs).map_err(|error| usage(error.to_string()))
     }
 
+    /// Who is told of alerts.
+    ///
+    /// # Errors
+    /// What is wrong with a receiver, a route or a template.
+    pub fn notify_plan(&self) -> anyhow::Result<farol_notify::settings::Plan> {
+        let plan = self.config.notify.plan();
+        plan.map_err(|error| usage(error.to_string()))
+    }
+
     /// The bounds of ingest.
     pub fn ingest_options(&self) -> IngestOptions {
         let ingest = &self.config.ingest;

@@ -101,6 +101,7 @@ async fn dispatch(context: Context, command: Command) -> anyhow::Result<Exit> {
         Command::Alert(command) => commands::alert::run(&context, command).await,
         Command::Silence(command) => commands::silence::run(&context, command).await,
         Command::Budget(command) => commands::budget::run(&context, command).await,
+        Command::Notify(command) => commands::notify::run(&context, command).await,
         Command::Lake(command) => commands::lake::run(&context, command).await,
         Command::Dlq(command) => commands::dlq::run(&context, command).await,
         Command::Tail(arguments) => commands::tail::run(&context, &arguments).await,

@@ -6,6 +6,7 @@ mod budgets;
 mod detectors;
 mod jobs;
 mod lake;
+mod notify;
 mod read;
 mod roles;
 mod triggers;
@@ -22,6 +23,7 @@ pub use budgets::{BudgetCommand, BudgetForecastArgs, BudgetShowArgs};
 pub use detectors::{DetectCommand, DetectExplainArgs, DetectRunArgs};
 pub use jobs::{JobCommand, JobNewArgs, JobRecomputeArgs, JobRunArgs};
 pub use lake::{DlqCommand, DlqFilter, LakeCommand, ResetTo, TopicsCommand};
+pub use notify::{DeadLettersCommand, NotifyCommand, NotifyReplayArgs};
 pub use read::{
     CheckArgs, CompletionsArgs, DocsArgs, DocsFormat, SqlArgs, SqlFormat, TailArgs, TailFrom,
 };
@@ -119,6 +121,9 @@ pub enum Command {
     /// Look at budgets: what is spent, by whom, and when a limit will be
     #[command(subcommand)]
     Budget(BudgetCommand),
+    /// Look at who is told of alerts; test a receiver; send again what reached nobody
+    #[command(subcommand)]
+    Notify(NotifyCommand),
     /// Look after the tables
     #[command(subcommand)]
     Lake(LakeCommand),

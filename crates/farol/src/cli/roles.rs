@@ -21,11 +21,13 @@ pub enum Role {
     Maintenance,
     /// The ways in: HTTP, PostgreSQL's protocol, Flight SQL
     Server,
+    /// Alerts to people, by the routes of the configuration; nothing without
+    Notify,
 }
 
 impl Role {
     /// Every role there is.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Ingest,
         Self::Jobs,
         Self::Detectors,
@@ -33,6 +35,7 @@ impl Role {
         Self::Publisher,
         Self::Maintenance,
         Self::Server,
+        Self::Notify,
     ];
 
     /// Those that a drain brings to an end, in the order in which one feeds the next.
@@ -54,6 +57,7 @@ impl Role {
             Self::Publisher => "publisher",
             Self::Maintenance => "maintenance",
             Self::Server => "server",
+            Self::Notify => "notify",
         }
     }
 }
@@ -79,7 +83,7 @@ pub struct UpArgs {
     --drain exits 3 where a partition is stopped by an error that a person has to look at.")]
 pub struct RunArgs {
     /// Which roles to play
-    #[arg(long, value_delimiter = ',', value_name = "ROLE,…", default_value = "ingest,jobs,detectors,triggers,publisher,maintenance,server", value_parser = parse_role)]
+    #[arg(long, value_delimiter = ',', value_name = "ROLE,…", default_value = "ingest,jobs,detectors,triggers,publisher,maintenance,server,notify", value_parser = parse_role)]
     pub roles: Vec<Role>,
     /// Read every topic to its last stable offset as it stands now, measure it, close and evaluate all windows, publish, end
     #[arg(long)]

@@ -121,6 +121,8 @@ struct Pipelines {
 
 async fn pipelines(loaded: &Loaded) -> anyhow::Result<Pipelines> {
     ways_in_files(&loaded.config.server).map_err(usage)?;
+    let notify = loaded.config.notify.plan();
+    notify.map_err(|error| usage(error.to_string()))?;
     let jobs = load_jobs(&loaded.config).await?;
     Ok(Pipelines {
         detectors: load_detectors(&loaded.config, &jobs)?,

@@ -10,6 +10,7 @@ pub mod dlq;
 pub mod docs;
 pub mod job;
 pub mod lake;
+pub mod notify;
 mod offsets;
 mod roles;
 pub mod run;

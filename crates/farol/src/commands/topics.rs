@@ -118,7 +118,12 @@ fn wanted(config: &Config) -> Vec<TopicSpec> {
         partitions: 1,
         settings: BTreeMap::from([("cleanup.policy".to_owned(), "compact".to_owned())]),
     };
-    inputs.chain(outputs).chain([progress]).collect()
+    let of_delivery = farol_notify::service::topics(&config.outputs.notifications_dead_letters);
+    inputs
+        .chain(outputs)
+        .chain([progress])
+        .chain(of_delivery)
+        .collect()
 }
 
 #[cfg(test)]
@@ -130,7 +135,7 @@ mod tests {
         let mut config = Config::default();
         config.topics[0].retention = Some("1d".parse().unwrap());
         let wanted = wanted(&config);
-        assert_eq!(wanted.len(), 12);
+        assert_eq!(wanted.len(), 14);
         assert_eq!(
             (wanted[0].name.as_str(), wanted[0].partitions),
             ("llm.traces", 4)

@@ -38,6 +38,8 @@ pub struct Config {
     pub jobs: Jobs,
     /// Bounds of the triggers.
     pub triggers: Triggers,
+    /// Who is told of alerts.
+    pub notify: farol_notify::Settings,
     /// Addresses to serve at.
     pub server: Server,
     /// How long rows are kept.
@@ -62,6 +64,7 @@ impl Default for Config {
             ingest: Ingest::default(),
             jobs: Jobs::default(),
             triggers: Triggers::default(),
+            notify: farol_notify::Settings::default(),
             server: Server::default(),
             retention: Retention::default(),
             maintenance: Maintenance::default(),

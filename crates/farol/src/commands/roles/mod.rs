@@ -49,6 +49,11 @@ pub async fn play(context: &Context, plan: Plan<'_>) -> anyhow::Result<Option<In
     } else {
         Detectors::default()
     };
+    let notify = if plan.roles.contains(&Role::Notify) {
+        context.notify_plan()?
+    } else {
+        farol_notify::settings::Plan::default()
+    };
     let readiness = Readiness::default();
     // Before any role starts: what is recorded before the recorder is installed goes nowhere.
     let server = plan
@@ -68,6 +73,7 @@ pub async fn play(context: &Context, plan: Plan<'_>) -> anyhow::Result<Option<In
         readiness,
         drain: drain.clone(),
         stop: stop.clone(),
+        notify,
         tasks: JoinSet::new(),
     };
     if let Some(state) = server {

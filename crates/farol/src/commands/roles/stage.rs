@@ -50,6 +50,8 @@ pub(super) struct Stage<'a> {
     pub readiness: Readiness,
     pub drain: Drain,
     pub stop: CancellationToken,
+    /// Who is told of alerts, where that role is played.
+    pub notify: farol_notify::settings::Plan,
     pub tasks: JoinSet<anyhow::Result<Ended>>,
 }
 
@@ -63,6 +65,7 @@ impl Stage<'_> {
             Role::Triggers => self.triggers(),
             Role::Publisher => self.publisher(),
             Role::Maintenance => self.maintenance(),
+            Role::Notify => self.notify(),
             Role::Server => {}
         }
     }
@@ -241,6 +244,29 @@ impl Stage<'_> {
         self.tasks.spawn(async move {
             publisher::run(lake, options).await.context("publisher")?;
             Ok(Ended::Drained(Role::Publisher))
+        });
+    }
+
+    fn notify(&mut self) {
+        if self.notify.routes.is_empty() {
+            return;
+        }
+        let outputs = &self.context.config.outputs;
+        let health = farol_notify::service::Health::default();
+        let options = farol_notify::service::RunOptions {
+            kafka: self.kafka.clone(),
+            alerts: outputs.alerts.clone(),
+            dead_letters: outputs.notifications_dead_letters.clone(),
+            plan: self.notify.clone(),
+            shutdown: self.stop.clone(),
+            health: health.clone(),
+        };
+        self.watch("notify", move || health.reasons());
+        self.tasks.spawn(async move {
+            farol_notify::service::run(options)
+                .await
+                .context("notify")?;
+            Ok(Ended::Other)
         });
     }
 

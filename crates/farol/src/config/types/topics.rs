@@ -139,6 +139,8 @@ pub struct Outputs {
     pub routing: String,
     /// Measures.
     pub metrics: String,
+    /// Notifications that reached nobody. Written by the role `notify`, not by the publisher.
+    pub notifications_dead_letters: String,
 }
 
 impl Default for Outputs {
@@ -151,12 +153,13 @@ impl Default for Outputs {
             rollout: "llm.actions.rollout".to_owned(),
             routing: "llm.actions.routing".to_owned(),
             metrics: "llm.metrics".to_owned(),
+            notifications_dead_letters: "llm.alerts.notifications.dead-letters".to_owned(),
         }
     }
 }
 
 impl Outputs {
-    /// Every output topic.
+    /// Every topic that the publisher writes.
     pub fn topics(&self) -> [&str; 7] {
         [
             &self.alerts,
