@@ -425,7 +425,7 @@ fn late_data_that_takes_a_cause_back_unmutes() {
     assert_eq!(
         told(&one.step("...", ".!!")),
         [
-            "outage 1:withdrawn ok warning ^1",
+            "outage 1:withdrawn ok info ^1",
             "errors 1:unmuted warning warning ^1"
         ]
     );
