@@ -295,7 +295,7 @@ fn mistakes_are_told_before_anything_starts_without_secrets() {
                 .join(" ");
             assert!(told.contains(said), "{notify}: {told}");
             if said.starts_with("unknown key") {
-                assert!(told.contains("farol.yaml:2:18"), "{told}");
+                assert!(told.contains("farol.yaml:2:19"), "{told}");
             } else {
                 assert!(!told.contains("HIDDEN"), "{told}");
             }
