@@ -31,6 +31,9 @@ pub struct TableSpec {
     pub description: String,
 }
 
+/// Makes a column's type.
+type MakeType = fn() -> DataType;
+
 impl TableSpec {
     /// The primary table of a kind of event.
     pub fn raw(kind: Kind) -> Self {
@@ -169,12 +172,11 @@ impl TableSpec {
         )
     }
 
-    const TEXT: fn() -> DataType = || DataType::Utf8;
-    const COUNT: fn() -> DataType = || DataType::Int64;
-    const TIME: fn() -> DataType =
-        || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    const TEXT: MakeType = || DataType::Utf8;
+    const COUNT: MakeType = || DataType::Int64;
+    const TIME: MakeType = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
 
-    fn of_operators(columns: &[(&str, fn() -> DataType)], description: &str) -> Self {
+    fn of_operators(columns: &[(&str, MakeType)], description: &str) -> Self {
         let fields: Vec<_> = columns
             .iter()
             .map(|(name, kind)| Field::new(*name, kind(), true))

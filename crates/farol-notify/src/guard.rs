@@ -38,7 +38,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     let reserved = matches!(
         (a, b, c),
         // This network, carrier-grade NAT, protocol assignments, benchmarks, documentation, multicast and beyond.
-        (0, ..) | (100, 64..=127, _) | (192, 0, 0) | (198, 18..=19, _) | (224..=255, ..)
+        (0 | 224..=255, ..) | (100, 64..=127, _) | (192, 0, 0) | (198, 18..=19, _)
     );
     !(reserved
         || address.is_private()
@@ -60,7 +60,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         }
         [0x2002, high, low, ..] => v4(high, low),
         // Only global unicast is assigned; of it, documentation and the address blocks of protocols are not.
-        [0x2001, 0x0db8, ..] | [0x2001, 0..=0x01ff, ..] | [0x3fff, 0..=0x0fff, ..] => false,
+        [0x2001, 0x0db8 | 0..=0x01ff, ..] | [0x3fff, 0..=0x0fff, ..] => false,
         [first, ..] => (0x2000..=0x3fff).contains(&first),
     }
 }

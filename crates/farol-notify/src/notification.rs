@@ -1,5 +1,7 @@
 //! A notification: what is said at once of one group. Plain data, so that it can be kept and sent again.
 
+use std::fmt::Write as _;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -83,10 +85,16 @@ pub(crate) fn id<'a>(route: &str, group: &str, actions: impl Iterator<Item = &'a
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
-    hash.finalize()[..16]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&hash.finalize()[..16])
+}
+
+/// Bytes as an id is written.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[cfg(test)]

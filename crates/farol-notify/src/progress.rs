@@ -110,9 +110,8 @@ pub fn load(
         let Some(partition) = partition else {
             return Err(wrong("its key names no partition".to_owned()));
         };
-        let (owner, route, what) = match texts[..] {
-            [owner, route, what, ..] => (owner, route, what),
-            _ => return Err(wrong("its key is too short".to_owned())),
+        let [owner, route, what, ..] = texts[..] else {
+            return Err(wrong("its key is too short".to_owned()));
         };
         if owner != group {
             continue;
@@ -130,11 +129,11 @@ pub fn load(
     Ok(loaded)
 }
 
+/// A record's key and value.
+type KeyValue = (Vec<u8>, Vec<u8>);
+
 /// The last record of each key of a compacted topic, in the order in which they were written. Blocks.
-pub(crate) fn latest(
-    kafka: &KafkaConfig,
-    topic: &str,
-) -> Result<Vec<(Vec<u8>, Vec<u8>)>, NotifyError> {
+pub(crate) fn latest(kafka: &KafkaConfig, topic: &str) -> Result<Vec<KeyValue>, NotifyError> {
     if Admin::connect(kafka)?
         .partitions(&[topic.to_owned()])?
         .is_empty()

@@ -7,6 +7,7 @@ use super::writer::Writer;
 use super::{blocking, now_ms};
 use crate::dead_letter::{self, DeadLetter};
 use crate::error::NotifyError;
+use crate::notification::hex;
 use crate::progress::ToKeep;
 use crate::retry::Failure;
 use crate::sample;
@@ -79,10 +80,7 @@ pub async fn test(receiver: &PlannedReceiver) -> Result<(), Failure> {
     let now = chrono::Utc::now();
     let at = now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
     let digest = Sha256::digest(format!("test/{}/{}", receiver.name, now.timestamp_micros()));
-    let id = digest[..16]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let id = hex(&digest[..16]);
     let notification = sample::test(&receiver.name, id, now.timestamp_millis(), &at);
     receiver
         .receiver

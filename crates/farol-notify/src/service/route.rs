@@ -170,7 +170,7 @@ impl Route {
                 room,
             } => {
                 for (offset, value) in records {
-                    self.take(partition, offset, value);
+                    self.take(partition, offset, value.as_deref());
                 }
                 drop(room);
             }
@@ -195,8 +195,8 @@ impl Route {
         }
     }
 
-    fn take(&mut self, partition: i32, offset: i64, value: Option<Vec<u8>>) {
-        let record = match value.as_deref().map(alert::parse) {
+    fn take(&mut self, partition: i32, offset: i64, value: Option<&[u8]>) {
+        let record = match value.map(alert::parse) {
             Some(Ok(record)) => Some(record),
             // A tombstone says nothing of an alert.
             None => None,

@@ -12,7 +12,7 @@ async fn a_recovery_goes_into_the_thread_of_its_alert() {
     let server = HttpServer::start(vec![posted]).await;
     let api = format!("http://{}/api/", server.address);
     let slack = json!({"slack": {"token": "xoxb-token", "channel": "C1", "api_url": api}});
-    let mut route = Route::new(&plan(slack, json!({})));
+    let mut route = Route::new(&plan(&slack, &json!({})));
     route.publish(&message("errors", "shop", "alert"));
     route.pass(60).await;
     route.publish(&message("errors", "shop", "recovered"));
@@ -47,7 +47,7 @@ async fn slack_refuses_with_two_hundred() {
     let server = HttpServer::start(vec![refused]).await;
     let api = format!("http://{}", server.address);
     let slack = json!({"slack": {"token": "xoxb-token", "channel": "C1", "api_url": api}});
-    let failure = receiver(slack)
+    let failure = receiver(&slack)
         .send(&notification(), None, 0)
         .await
         .unwrap_err();
@@ -58,7 +58,7 @@ async fn slack_refuses_with_two_hundred() {
 async fn a_recovery_resolves_what_pagerduty_was_told_of() {
     let server = HttpServer::start(vec![Answer::status(202)]).await;
     let pagerduty = json!({"pagerduty": {"routing_key": "key", "url": server.url()}});
-    let mut route = Route::new(&plan(pagerduty, json!({})));
+    let mut route = Route::new(&plan(&pagerduty, &json!({})));
     route.publish(&message("errors", "shop", "alert"));
     route.pass(60).await;
     route.publish(&message("errors", "till", "alert"));
@@ -90,7 +90,7 @@ async fn a_recovery_resolves_what_pagerduty_was_told_of() {
 async fn an_acknowledged_alert_is_acknowledged() {
     let server = HttpServer::start(vec![Answer::status(202)]).await;
     let pagerduty = json!({"pagerduty": {"routing_key": "key", "url": server.url()}});
-    let mut route = Route::new(&plan(pagerduty, json!({})));
+    let mut route = Route::new(&plan(&pagerduty, &json!({})));
     route.publish(&message("errors", "shop", "alert"));
     route.pass(60).await;
     let mut acknowledged = message("errors", "shop", "alert");
@@ -105,7 +105,7 @@ async fn an_acknowledged_alert_is_acknowledged() {
 async fn teams_gets_a_card() {
     let server = HttpServer::start(vec![Answer::status(202)]).await;
     let teams = json!({"teams": {"webhook_url": server.url()}});
-    receiver(teams)
+    receiver(&teams)
         .send(&notification(), None, 0)
         .await
         .unwrap();

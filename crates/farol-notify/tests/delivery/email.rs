@@ -31,7 +31,7 @@ async fn a_recovery_refers_to_the_mail_of_its_alert() {
         ..Manners::default()
     })
     .await;
-    let mut route = Route::new(&plan(email(&server, &certified), json!({})));
+    let mut route = Route::new(&plan(&email(&server, &certified), &json!({})));
     route.publish(&message("errors", "shop", "alert"));
     route.pass(60).await;
     route.publish(&message("errors", "shop", "recovered"));
@@ -68,7 +68,7 @@ async fn tls_may_begin_at_once() {
     .await;
     let mut settings = email(&server, &certified);
     settings["email"]["encryption"] = json!("implicit");
-    receiver(settings)
+    receiver(&settings)
         .send(&notification(), None, 0)
         .await
         .unwrap();
@@ -87,7 +87,7 @@ async fn without_encryption_or_with_a_lie_nothing_is_said() {
         },
     ] {
         let server = SmtpServer::start(manners).await;
-        let failure = receiver(email(&server, &liar))
+        let failure = receiver(&email(&server, &liar))
             .send(&notification(), None, 0)
             .await
             .unwrap_err();
@@ -110,7 +110,7 @@ async fn a_server_that_is_busy_is_asked_again_and_one_that_refuses_is_not() {
             ..Manners::default()
         })
         .await;
-        let failure = receiver(email(&server, &certified))
+        let failure = receiver(&email(&server, &certified))
             .send(&notification(), None, 0)
             .await
             .unwrap_err();

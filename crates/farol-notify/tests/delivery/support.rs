@@ -32,7 +32,7 @@ pub fn message(rule: &str, service: &str, state: &str) -> Value {
 }
 
 /// The plan of one receiver and one route to it.
-pub fn plan(receiver: Value, route: Value) -> Plan {
+pub fn plan(receiver: &Value, route: &Value) -> Plan {
     let mut whole = json!({"name": "route", "receiver": "ops"});
     for (key, value) in route.as_object().into_iter().flatten() {
         whole[key] = value.clone();
@@ -45,8 +45,8 @@ pub fn plan(receiver: Value, route: Value) -> Plan {
 }
 
 /// The receiver of such a plan.
-pub fn receiver(settings: Value) -> Arc<Receiver> {
-    plan(settings, json!({})).receivers["ops"].receiver.clone()
+pub fn receiver(settings: &Value) -> Arc<Receiver> {
+    plan(settings, &json!({})).receivers["ops"].receiver.clone()
 }
 
 /// What became of an attempt.
@@ -132,8 +132,8 @@ impl Route {
 /// One notification of one alert.
 pub fn notification() -> Notification {
     let plan = plan(
-        json!({"webhook": {"url": "https://hooks.example/"}}),
-        json!({}),
+        &json!({"webhook": {"url": "https://hooks.example/"}}),
+        &json!({}),
     );
     let mut engine = Engine::new(plan.routes[0].terms.clone(), Kept::default());
     let message = message("errors", "shop", "alert").to_string();

@@ -25,7 +25,7 @@ fn reason(failure: &Failure) -> &str {
 async fn the_signature_covers_id_time_and_body() {
     let server = HttpServer::start(vec![Answer::status(204)]).await;
     let notification = notification();
-    receiver(webhook(&server.url()))
+    receiver(&webhook(&server.url()))
         .send(&notification, None, 1_772_359_200_999)
         .await
         .unwrap();
@@ -52,7 +52,7 @@ async fn two_keys_sign_while_one_follows_the_other() {
     let server = HttpServer::start(vec![Answer::status(200)]).await;
     let mut settings = webhook(&server.url());
     settings["webhook"]["previous_secret"] = json!("fedcba9876543210fedcba9876543210");
-    receiver(settings)
+    receiver(&settings)
         .send(&notification(), None, 0)
         .await
         .unwrap();
@@ -69,7 +69,7 @@ async fn two_keys_sign_while_one_follows_the_other() {
 async fn an_error_is_tried_again_with_the_same_id_and_bytes() {
     let answers = [500, 503, 200].map(Answer::status).to_vec();
     let server = HttpServer::start(answers).await;
-    let mut route = Route::new(&plan(webhook(&server.url()), json!({})));
+    let mut route = Route::new(&plan(&webhook(&server.url()), &json!({})));
     route.publish(&message("errors", "shop", "alert"));
     route.pass(600).await;
     let requests = server.requests();
@@ -89,7 +89,7 @@ async fn the_receivers_word_on_when_to_come_back_is_kept() {
     let mut busy = Answer::status(429);
     busy.headers = vec![("retry-after", "120".to_owned())];
     let server = HttpServer::start(vec![busy, Answer::status(200)]).await;
-    let mut route = Route::new(&plan(webhook(&server.url()), json!({})));
+    let mut route = Route::new(&plan(&webhook(&server.url()), &json!({})));
     route.publish(&message("errors", "shop", "alert"));
     route.pass(30 + 119).await;
     assert_eq!(server.requests().len(), 1);
@@ -106,7 +106,7 @@ async fn a_receiver_that_does_not_answer_costs_the_timeout_and_no_more() {
     let server = HttpServer::start(vec![never, slow]).await;
     let mut settings = webhook(&server.url());
     settings["timeout"] = json!("1s");
-    let receiver = receiver(settings);
+    let receiver = receiver(&settings);
     let failure = receiver.send(&notification(), None, 0).await.unwrap_err();
     assert_eq!(reason(&failure), "no answer in time");
     assert!(matches!(failure, Failure::Temporary { .. }));
@@ -120,7 +120,7 @@ async fn what_is_refused_or_never_accepted_is_a_dead_letter() {
     let server = HttpServer::start(vec![unknown, Answer::status(500)]).await;
     let settings = json!({"webhook": {"url": server.url(), "bearer_token": "0123456789abcdef0123456789abcdef"}});
     let retry = json!({"retry": {"attempts": 4}, "group_by": ["alert_id"]});
-    let mut route = Route::new(&plan(settings, retry));
+    let mut route = Route::new(&plan(&settings, &retry));
     route.publish(&message("errors", "shop", "alert"));
     route.pass(60).await;
     let [Outcome::DeadLetter(reason)] = &route.outcomes[..] else {
@@ -150,7 +150,7 @@ async fn a_redirect_is_not_followed() {
     let mut moved = Answer::status(307);
     moved.headers = vec![("location", elsewhere.url())];
     let server = HttpServer::start(vec![moved]).await;
-    let failure = receiver(webhook(&server.url()))
+    let failure = receiver(&webhook(&server.url()))
         .send(&notification(), None, 0)
         .await
         .unwrap_err();
@@ -167,7 +167,7 @@ async fn a_certificate_that_lies_gets_nothing() {
     let send = async |server: &HttpServer, authority: Option<&std::path::Path>| {
         let mut settings = webhook(&format!("https://localhost:{}/", port(server)));
         settings["ca_file"] = json!(authority);
-        receiver(settings).send(&notification(), None, 0).await
+        receiver(&settings).send(&notification(), None, 0).await
     };
     let good = HttpServer::start_tls(vec![Answer::status(200)], right.server.clone()).await;
     send(&good, Some(&right.authority)).await.unwrap();
@@ -215,7 +215,7 @@ async fn a_flood_of_ten_thousand_ends_grouped_within_the_rate() {
     let terms = json!({
         "group_by": ["service"], "max_groups": 10, "rate_limit": {"count": 5, "per": "10m"},
     });
-    let mut route = Route::new(&plan(webhook(&server.url()), terms));
+    let mut route = Route::new(&plan(&webhook(&server.url()), &terms));
     for number in 0..10_000 {
         route.publish(&message("errors", &format!("s{number}"), "alert"));
     }

@@ -209,14 +209,14 @@ fn told(said: &[Action]) -> Vec<String> {
             ("closed by ", &payload["resolved"]["by"]),
         ] {
             if let Some(value) = value.as_str() {
-                line += &format!(", {name}{value}");
+                line = format!("{line}, {name}{value}");
             }
         }
         for one in payload["consequences"].as_array().expect("a list") {
-            line += &format!(", mutes {}", text(&one["rule"]));
+            line = format!("{line}, mutes {}", text(&one["rule"]));
         }
         if action.revision > 0 {
-            line += &format!(" ^{}", action.revision);
+            line = format!("{line} ^{}", action.revision);
         }
         line
     };

@@ -186,9 +186,10 @@ impl EventBook {
         let range = self.book.range(horizon_us, closed_us.unwrap_or(horizon_us));
         self.read(seen, self.rows_from_us(range)).await?;
         let (decided, counts) = self.judge(range, floor(now_us, width_us));
-        let rows = match decided.is_empty() {
-            true => None,
-            false => Some(seen.table.rows_at(seen.version).await?),
+        let rows = if decided.is_empty() {
+            None
+        } else {
+            Some(seen.table.rows_at(seen.version).await?)
         };
         let mut actions = Vec::new();
         for (segment, one) in &decided {

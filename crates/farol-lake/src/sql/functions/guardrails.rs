@@ -103,11 +103,12 @@ struct Verdicts {
 
 impl Verdicts {
     fn of(verdicts: &StructArray) -> Result<Self> {
-        let member =
-            |place: usize, data_type: &DataType| match verdicts.column_by_name(MEMBERS[place]) {
-                Some(column) => Ok(cast(column, data_type)?),
-                None => plan_err!("a guardrail has no `{}`", MEMBERS[place]),
+        let member = |place: usize, data_type: &DataType| {
+            let Some(column) = verdicts.column_by_name(MEMBERS[place]) else {
+                return plan_err!("a guardrail has no `{}`", MEMBERS[place]);
             };
+            Ok(cast(column, data_type)?)
+        };
         Ok(Self {
             names: member(0, &DataType::Utf8)?.as_string::<i32>().clone(),
             actions: member(1, &DataType::Utf8)?.as_string::<i32>().clone(),
