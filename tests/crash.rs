@@ -14,5 +14,7 @@ mod failpoints;
 mod jobs;
 #[path = "crash/joins.rs"]
 mod joins;
+#[path = "crash/told.rs"]
+mod told;
 #[path = "crash/triggers.rs"]
 mod triggers;

@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::AsArray as _;
-use arrow::datatypes::TimestampMicrosecondType;
 use farol_jobs::identity;
 use farol_lake::{ACKNOWLEDGEMENTS, Lake, Table, TableSpec};
 use serde_json::{Value, json};
 
-use super::table::{Cell, append, rows};
+use super::table::{self, Cell, append, rows};
 use crate::error::TriggerError;
 use crate::lifecycle::Interventions;
 
@@ -168,19 +166,8 @@ pub async fn acknowledgements(lake: &Lake) -> Result<Acknowledgements, TriggerEr
 pub(super) async fn read(table: &Table, version: i64) -> Result<Acknowledgements, TriggerError> {
     let mut all = Vec::new();
     for batch in rows(table, version, &TableSpec::acknowledgements()).await? {
-        let text = |column: usize, row: usize| {
-            batch
-                .column(column)
-                .as_string::<i32>()
-                .value(row)
-                .to_owned()
-        };
-        let time = |column: usize, row: usize| {
-            batch
-                .column(column)
-                .as_primitive::<TimestampMicrosecondType>()
-                .value(row)
-        };
+        let text = |column, row| table::text(&batch, column, row);
+        let time = |column, row| table::time(&batch, column, row);
         for row in 0..batch.num_rows() {
             let word = text(2, row);
             all.push(Acknowledgement {

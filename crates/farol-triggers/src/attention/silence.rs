@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use arrow::array::AsArray as _;
-use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::Int64Type;
 use farol_jobs::identity;
 use farol_lake::{Lake, SILENCES, Table, TableSpec};
 use glob::Pattern;
 use serde_json::{Map, Value, json};
 
-use super::table::{Cell, append, rows};
+use super::table::{self, Cell, append, rows};
 use crate::error::TriggerError;
 use crate::rule::Severity;
 
@@ -227,19 +227,8 @@ pub async fn silences(lake: &Lake) -> Result<Vec<Silence>, TriggerError> {
 pub(super) async fn read(table: &Table, version: i64) -> Result<Vec<Silence>, TriggerError> {
     let mut newest: BTreeMap<String, Silence> = BTreeMap::new();
     for batch in rows(table, version, &TableSpec::silences()).await? {
-        let text = |column: usize, row: usize| {
-            batch
-                .column(column)
-                .as_string::<i32>()
-                .value(row)
-                .to_owned()
-        };
-        let time = |column: usize, row: usize| {
-            batch
-                .column(column)
-                .as_primitive::<TimestampMicrosecondType>()
-                .value(row)
-        };
+        let text = |column, row| table::text(&batch, column, row);
+        let time = |column, row| table::time(&batch, column, row);
         for row in 0..batch.num_rows() {
             let matchers = text(2, row);
             let silence = Silence {

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    ArrayRef, AsArray as _, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
+use arrow::datatypes::TimestampMicrosecondType;
 use datafusion::prelude::SessionContext;
 use farol_lake::{Commit, Lake, Outcome, Step, Table, TableSpec};
 
@@ -20,6 +23,18 @@ pub(super) enum Cell {
     Count(i64),
     /// Microseconds.
     Time(i64),
+}
+
+/// A text of a row.
+pub(super) fn text(batch: &RecordBatch, column: usize, row: usize) -> String {
+    let texts = batch.column(column).as_string::<i32>();
+    texts.value(row).to_owned()
+}
+
+/// A time of a row, in microseconds.
+pub(super) fn time(batch: &RecordBatch, column: usize, row: usize) -> i64 {
+    let times = batch.column(column);
+    times.as_primitive::<TimestampMicrosecondType>().value(row)
 }
 
 /// Adds a row. Where two write at once, each row is there once.

@@ -2,7 +2,7 @@
 
 use farol_jobs::DefinitionError;
 use serde::Deserialize;
-use serde_saphyr::{Location, Spanned};
+use serde_saphyr::Spanned;
 
 use super::place::Source;
 
@@ -61,15 +61,5 @@ pub(super) struct SeverityEntry {
 
 /// Reads a rule's file.
 pub(super) fn read(source: Source<'_>) -> Result<RuleFile, DefinitionError> {
-    let options = serde_saphyr::options! { with_snippet: false };
-    serde_saphyr::from_str_with_options(source.text, options).map_err(
-        |error: serde_saphyr::Error| {
-            let message = error.without_snippet().to_string();
-            let told = message
-                .rsplit_once(" at line ")
-                .map_or(message.as_str(), |(before, _)| before);
-            let location = error.location().unwrap_or(Location::UNKNOWN);
-            source.error(location, told, None)
-        },
-    )
+    source.read()
 }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use farol_jobs::DefinitionError;
+use serde::de::DeserializeOwned;
 use serde_saphyr::{Location, Spanned};
 
 use crate::condition::Mistake;
@@ -15,6 +16,24 @@ pub(crate) struct Source<'a> {
 }
 
 impl Source<'_> {
+    /// Reads the file as YAML.
+    ///
+    /// # Errors
+    /// The first mistake, with its place.
+    pub fn read<T: DeserializeOwned>(self) -> Result<T, DefinitionError> {
+        let options = serde_saphyr::options! { with_snippet: false };
+        serde_saphyr::from_str_with_options(self.text, options).map_err(
+            |error: serde_saphyr::Error| {
+                let message = error.without_snippet().to_string();
+                let told = message
+                    .rsplit_once(" at line ")
+                    .map_or(message.as_str(), |(before, _)| before);
+                let location = error.location().unwrap_or(Location::UNKNOWN);
+                self.error(location, told, None)
+            },
+        )
+    }
+
     /// A mistake at a place of the file.
     pub fn error(
         self,
